@@ -1,0 +1,16 @@
+"""What the processes of openrs share; light enough to import anywhere (no torch, no vllm).
+
+Bottom to top, each module leaning only on those before it:
+
+    errors      every exception, and who it is for
+    messages    what travels between processes      keys     every Redis name
+    recipe      one TOML per run                    metrics  every Prometheus metric
+    log         one log format
+    ledger      every issued group and how it ended (pure)
+    codec       messages <-> bytes                  connection  how a process reaches Redis
+    queue       Redis streams as a work queue
+    weights     the weight channel
+    lifecycle   signals, exit codes
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,38 @@
+"""Every exception of openrs.
+
+    OpenRSError
+    ├── UserError            the user can mend it: one line, exit code 2, no traceback
+    │   ├── RecipeError      a recipe's key or value
+    │   └── RunError         a run id, a directory, an address, a model
+    ├── DecodeError          bytes that are no message; they go to the dead-letter stream
+    ├── WeightsError         a snapshot that is torn or altered; the old weights stay in force
+    └── ProtocolError        a process broke the rules of the ring: a bug of ours
+"""
+
+
+class OpenRSError(Exception):
+    """Root of every error raised on purpose."""
+
+
+class UserError(OpenRSError):
+    """Something the user can mend; the message names the field, the value and the remedy."""
+
+
+class RecipeError(UserError):
+    """A recipe has an unknown key, a wrong type or an impossible combination."""
+
+
+class RunError(UserError):
+    """A run id, a directory, an address or a model cannot be used as asked."""
+
+
+class DecodeError(OpenRSError):
+    """Bytes that cannot be turned into a message."""
+
+
+class WeightsError(OpenRSError):
+    """A weight snapshot that is incomplete or does not match its digest."""
+
+
+class ProtocolError(OpenRSError):
+    """The ring's own rules were broken, e.g. a group ended twice."""

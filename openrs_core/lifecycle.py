@@ -1,0 +1,85 @@
+"""How a process of the ring begins and ends.
+
+    with running("sampler", settings) as stop:      # stop: threading.Event
+        while not stop.is_set(): ...
+
+The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn. The second ends the
+process at once. A UserError leaves one line and exit code 2; a lost Redis one line and 1.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import redis
+
+from openrs_core import log, metrics
+from openrs_core.errors import RunError, UserError
+
+EXIT_USER = 2
+EXIT_FAULT = 1
+EXIT_FORCED = 130
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Where a process runs; nothing that changes what the run does."""
+
+    redis_url: str
+    run: str
+    name: str
+    """Of this process within the run; its work is found again under it."""
+    metrics_port: int | None = None
+    """None: metrics are not served; 0: on a free port."""
+    metrics_address: str = "127.0.0.1"
+    log_format: log.Format = "plain"
+
+
+@contextmanager
+def running(role: str, settings: Settings) -> Iterator[threading.Event]:
+    """Logging, metrics and signals of one process; turns expected errors into exit codes."""
+    log.configure(role, settings.log_format)
+    stop = threading.Event()
+    _listen(stop)
+    try:
+        _serve_metrics(settings)
+        yield stop
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(EXIT_USER)
+    except redis.ConnectionError as error:
+        sys.stderr.write(f"{role}: the connection to Redis was lost: {error}\n")
+        sys.exit(EXIT_FAULT)
+    logger.info("stopped" if stop.is_set() else "finished")
+
+
+def _listen(stop: threading.Event) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(EXIT_FORCED)
+        logger.info("%s: stopping after this turn", signal.Signals(number).name)
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
+
+
+def _serve_metrics(settings: Settings) -> None:
+    if settings.metrics_port is None:
+        return
+    try:
+        port = metrics.serve(settings.metrics_port, settings.metrics_address)
+    except OSError as error:
+        raise RunError(
+            f"--metrics-port {settings.metrics_port}: {error.strerror}; choose another, or 0"
+        ) from error
+    logger.info("metrics on http://%s:%d/metrics", settings.metrics_address, port)

@@ -1,0 +1,340 @@
+"""A recipe: everything that decides what a run does, in one TOML file.
+
+    recipe = load("recipes/toy.toml", ["learner.lr=2e-6"])
+
+Frozen, unknown keys refused (with the nearest known one named), checked when it is read. What
+only says where a process runs (Redis address, ports, directories) is no part of it: those are
+command-line options. All processes of a run must hold the same recipe: compare `fingerprint`s,
+name differences with `differences`.
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from openrs_core.errors import RecipeError
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the recipe: frozen, closed, documented under each field."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class Model(Section):
+    """The model that is trained."""
+
+    path: str
+    """Directory or Hugging Face hub id of a causal language model; `toy` is the embedded one."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Type of the weights that sampler and learner compute with (masters are always float32)."""
+
+
+class Data(Section):
+    """The problems, and how a prompt is made of one."""
+
+    train: str
+    """JSON-lines file, or Hugging Face hub id of a data set; `toy` is the embedded task."""
+    held_out: str = ""
+    """The problems of the evaluation, never trained on; the same forms. Empty: no evaluation."""
+    problem_field: str = "problem"
+    """Column with the problem's text."""
+    answer_field: str = "answer"
+    """Column with the reference answer."""
+    system_prompt: str = ""
+    """System message put before each problem; empty: none."""
+    max_prompt_tokens: PositiveInt = 512
+    """Problems whose rendered prompt is longer are left out, and counted."""
+
+
+class Sampler(Section):
+    """vLLM."""
+
+    temperature: Positive = 1.0
+    """Of the training completions; the learner divides its logits by the same."""
+    max_tokens: PositiveInt = 4096
+    """Longest completion, in tokens."""
+    max_sequences: PositiveInt = 256
+    """Completions sampled at once by one sampler."""
+    kv_cache_mib: Count = 0
+    """Key-value cache in MiB; 0: what vLLM finds free (`gpu_memory_share`)."""
+    gpu_memory_share: Share = 0.9
+    """Share of a GPU's memory vLLM may take."""
+    eager: bool = False
+    """Skip CUDA graphs and compilation: starts faster, samples slower."""
+    tensor_parallel: PositiveInt = 1
+    """GPUs that share one copy of the model."""
+
+
+class Cosine(Section):
+    """The cosine length reward: r = lo + (hi - lo) (1 + cos(pi L / max_length)) / 2."""
+
+    max_length: PositiveInt = 3584
+    """L at which the cosine has gone half round."""
+    unit: Literal["tokens", "characters"] = "tokens"
+    """What L counts. The Open-RS code counted characters against a limit of tokens."""
+    clamp: bool = True
+    """Stop at max_length; without, the reward is periodic in L, as in the Open-RS code."""
+    correct: tuple[float, float] = (1.0, 0.5)
+    """Reward of a correct answer at length 0 and at max_length."""
+    incorrect: tuple[float, float] = (-1.0, -0.5)
+    """Reward of a wrong answer at length 0 and at max_length."""
+
+
+class Scorer(Section):
+    """math-verify and the rewards made of its verdict."""
+
+    weights: dict[Literal["accuracy", "format", "cosine"], float] = {"accuracy": 1.0}
+    """The reward is the sum of these components times their weights."""
+    format: Literal["think_then_box", "one_think_end"] = "think_then_box"
+    """`think_then_box`: <think>, </think>, then \\boxed{}. `one_think_end`: exactly one
+    newline-</think>-newline, the format reward of Open-RS."""
+    cosine: Cosine = Cosine()
+    workers: PositiveInt = 1
+    """Verifier processes."""
+    deadline_seconds: Positive = 10.0
+    """A verifier that has not answered by then is killed; the verdict is `timeout`."""
+    memory_mib: Annotated[int, Field(ge=256)] = 2048
+    """Address space of one verifier."""
+
+
+class Learner(Section):
+    """DeepSpeed and GRPO's family."""
+
+    steps: PositiveInt
+    """Optimizer steps of the run."""
+    groups_per_step: PositiveInt
+    """Groups trained in one step."""
+    group_size: Annotated[int, Field(ge=2)]
+    """Completions per prompt."""
+    max_staleness: Count = 4
+    """No token is trained on whose policy is more optimizer steps behind; 0 is on-policy."""
+    on_straggler: Literal["wait", "drop"] = "wait"
+    """Wait for a group before it would pass the bound, or drop and issue it again."""
+    lr: Positive = 1e-6
+    """Peak learning rate."""
+    warmup_steps: Count = 10
+    """Steps of linear warm-up."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: stay, or fall along a cosine to `min_lr_share` of the peak."""
+    min_lr_share: Share = 0.1
+    """Where the cosine ends, as a share of the peak."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Of AdamW."""
+    weight_decay: NotNegative = 0.0
+    """Of AdamW."""
+    max_grad_norm: Positive = 1.0
+    """Gradients are scaled down to this norm."""
+    loss: Literal["cispo", "clip"] = "cispo"
+    """`cispo`: policy gradient with the detached, capped ratio; `clip`: PPO's, asymmetric."""
+    ratio_cap: Positive = 5.0
+    """Highest importance ratio of `cispo`."""
+    clip_low: Share = 0.2
+    """`clip` keeps the ratio above 1 - clip_low."""
+    clip_high: NotNegative = 0.28
+    """`clip` keeps the ratio below 1 + clip_high."""
+    dual_clip: NotNegative = 4.0
+    """`clip` bounds the ratio of tokens with negative advantage by this; 0: unbounded."""
+    kl_weight: NotNegative = 0.0
+    """Weight of the k3 divergence from the base model; needs a second copy of it."""
+    aggregation: Literal["token", "sequence", "group", "constant"] = "token"
+    """Mean over all tokens, of sequence means, of group means, or over a constant length."""
+    advantage_scale: Literal["none", "group", "batch"] = "group"
+    """What divides reward - group mean: nothing, the group's or the batch's deviation."""
+    tokens_per_micro_batch: PositiveInt = 16384
+    """Prompt and completion tokens computed at once by one rank."""
+    layout: Literal["padded", "packed"] = "padded"
+    """Sequences in rows, or one behind another (for long ones of mixed length, on GPUs)."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: slower, smaller."""
+    zero_stage: Literal[1, 2] = 1
+    """DeepSpeed ZeRO stage; 1 reduces once per step, which suits PCIe."""
+    checkpoint_every: PositiveInt = 50
+    """Steps between checkpoints; one is also written at the end and at a clean stop."""
+    keep_checkpoints: PositiveInt = 2
+    """Older ones are removed."""
+
+
+class Evaluation(Section):
+    """Held-out accuracy, through the same ring, while training goes on."""
+
+    every: PositiveInt = 50
+    """Steps between evaluations; one is also made before the first and after the last step."""
+    problems: PositiveInt = 256
+    """How many held-out problems, the first of the file."""
+    samples: PositiveInt = 1
+    """Completions per problem of the sampled evaluation."""
+    temperature: Positive = 1.0
+    """Of the sampled evaluation."""
+    greedy: bool = True
+    """Also evaluate with temperature 0, one completion per problem."""
+    max_tokens: Count = 0
+    """Longest completion; 0: as in training."""
+
+
+class Toy(Section):
+    """The embedded task and model (`toy`); see services/toy."""
+
+    terms: Annotated[int, Field(ge=2, le=8)] = 4
+    """Numbers in one chain sum."""
+    hidden_size: Annotated[int, Field(ge=32, multiple_of=32)] = 128
+    """Width of the model."""
+    layers: PositiveInt = 2
+    """Depth of the model."""
+    careful_share: Share = 0.25
+    """Share of the second warm-up's demonstrations that show their work."""
+
+
+class Recipe(Section):
+    """One run."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+    """Lower-case letters, digits, `-`, `_` and `.`; run ids begin with it."""
+    seed: Count = 0
+    """Of the data order, the sampler and the toy model."""
+    redelivery_seconds: Annotated[float, Field(ge=1)] = 120.0
+    """Work whose owner fell silent this long is given to another; longer than a weight load."""
+    model: Model
+    data: Data
+    sampler: Sampler = Sampler()
+    scorer: Scorer = Scorer()
+    learner: Learner
+    evaluation: Evaluation = Evaluation()
+    toy: Toy = Toy()
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Recipe":
+        """Refuse combinations that cannot work."""
+        if self.sampler.max_sequences < self.learner.group_size:
+            raise ValueError(
+                f"sampler.max_sequences is {self.sampler.max_sequences}, less than one group "
+                f"(learner.group_size = {self.learner.group_size}); raise it"
+            )
+        longest = self.data.max_prompt_tokens + self.sampler.max_tokens
+        if self.learner.tokens_per_micro_batch < longest:
+            raise ValueError(
+                f"learner.tokens_per_micro_batch is {self.learner.tokens_per_micro_batch}, but one "
+                f"sequence may have {longest} tokens (data.max_prompt_tokens + "
+                "sampler.max_tokens); raise it or lower those"
+            )
+        if (self.data.train == "toy") != (self.model.path == "toy"):
+            raise ValueError(
+                f"model.path is {self.model.path!r} and data.train is {self.data.train!r}: the toy "
+                "model knows only the toy task; set both to 'toy' or neither"
+            )
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value in force, defaults included, as JSON-able values."""
+        return self.model_dump(mode="json")
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal recipes."""
+        text = json.dumps(self.resolved(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a TOML file, with `section.key=value` overrides applied.
+
+    Raises:
+        RecipeError: no such file, no TOML, or a key or value that is refused.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"recipe {path}: {error.strerror}; give the path of a .toml file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path}: not TOML: {error}") from error
+    for override in overrides:
+        _apply(table, override)
+    return parse(table, source=str(path))
+
+
+def parse(table: Mapping[str, Any], source: str) -> Recipe:
+    """The recipe in a table.
+
+    Raises:
+        RecipeError: naming the source, the field, its value and the remedy.
+    """
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {source}: {_first_fault(error)}") from error
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Where two resolved recipes differ: `learner.lr: 1e-06 here, 2e-06 there`."""
+    left, right = dict(_flat(ours)), dict(_flat(theirs))
+    return [
+        f"{key}: {left.get(key)!r} here, {right.get(key)!r} there"
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key) != right.get(key)
+    ]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: expected KEY=VALUE, e.g. learner.lr=2e-6")
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override}: {section!r} is a value, not a section")
+    table[name] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    """A TOML value; what is none is a string, so that quotes are not needed."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    path = [str(part) for part in fault["loc"]]
+    if fault["type"] == "extra_forbidden":
+        return _unknown_key(path)
+    if fault["type"] == "missing":
+        return f"{'.'.join(path)} is missing; add it"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not path or path == ["__root__"]:
+        return message
+    return f"{'.'.join(path)} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _unknown_key(path: list[str]) -> str:
+    section: Any = Recipe
+    for part in path[:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields) if hasattr(section, "model_fields") else get_args(section)
+    close = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+    return f"{'.'.join(path)} is no key of a recipe; {hint}"
