@@ -8,6 +8,7 @@ Bottom to top, each module leaning only on those before it:
     log         one log format
     ledger      every issued group and how it ended (pure)
     codec       messages <-> bytes                  connection  how a process reaches Redis
+    run         what the processes of a run agree on
     queue       Redis streams as a work queue
     weights     the weight channel
     lifecycle   signals, exit codes

@@ -13,6 +13,7 @@ on nothing. An entry is deleted when it is acknowledged, so a stream's length is
 waiting or in progress. Redis 7.0 commands only.
 """
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from typing import Generic, TypeVar
 
 import redis
 
+from openrs_core import metrics
 from openrs_core.codec import decode, encode
 from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.errors import DecodeError
 from openrs_core.keys import GROUP, STAGES, Keys, Stage
 from openrs_core.messages import Message, Prompt, RolloutGroup, ScoredGroup
 
+logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
 
 RENEWALS_PER_LEASE = 4
@@ -65,10 +68,6 @@ class Queue:
     ) -> None:
         self.keys = Keys(run)
         self.redelivery_seconds = redelivery_seconds
-        self.buried = 0
-        """Messages this consumer sent to the dead letters."""
-        self.redelivered = 0
-        """Messages this consumer took over from another that fell silent."""
         self._client, self._consumer = client, consumer
         self._forward = client.register_script(_FORWARD)
         self._ack = client.register_script(_ACK)
@@ -156,7 +155,7 @@ class Queue:
             self.keys.stage(stage), GROUP, self._consumer, min_idle_time=idle, count=count
         )
         entries = [(entry_id, fields) for entry_id, fields in answer[1] if fields]
-        self.redelivered += len(entries)
+        metrics.REDELIVERED.inc(len(entries))
         if len(entries) < count:  # all taken over: look again in a while
             self._next_claim[stage] = now + self.redelivery_seconds / RENEWALS_PER_LEASE
         return entries
@@ -184,7 +183,9 @@ class Queue:
         letter: list[str | bytes] = ["body", body, "reason", reason, "stage", stage]
         letter += ["consumer", self._consumer]
         keys = [self.keys.stage(stage), self.keys.buried]
-        self.buried += bool(self._forward(keys=keys, args=[GROUP, entry_id, *letter]))
+        if self._forward(keys=keys, args=[GROUP, entry_id, *letter]):
+            metrics.BURIED.inc()
+            logger.warning("buried a message of %s: %s", stage, reason)
 
     def _claim(self, stage: Stage, ids: list[bytes], idle_seconds: float) -> None:
         """Set how long our entries have been idle; not those another consumer took over."""

@@ -1,0 +1,50 @@
+"""What the processes of one run agree on: its recipe, and which life the learner is in."""
+
+import json
+from pathlib import Path
+
+import redis
+
+from openrs_core.errors import RunError
+from openrs_core.keys import Keys
+from openrs_core.recipe import Recipe, differences
+
+
+def agree(client: "redis.Redis[bytes]", run: str, recipe: Recipe) -> None:
+    """Make sure that every process of the run holds the same recipe; the first one sets it.
+
+    Raises:
+        RunError: the run was begun with another recipe; the message names the keys that differ.
+    """
+    ours = recipe.resolved()
+    client.set(Keys(run).recipe, json.dumps(ours), nx=True)
+    stored = client.get(Keys(run).recipe)
+    found = differences(ours, json.loads(stored or b"{}"))
+    if found:
+        raise RunError(
+            f"run {run!r} was begun with another recipe: {'; '.join(found)}. "
+            "Use the run's recipe, or choose another --run"
+        )
+
+
+def keep_recipe(directory: Path, recipe: Recipe) -> None:
+    """Keep the resolved recipe as `recipe.json` in the run's directory, or compare with it.
+
+    Raises:
+        RunError: the directory was begun with another recipe; the message names what differs.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    kept = directory / "recipe.json"
+    if not kept.exists():
+        kept.write_text(json.dumps(recipe.resolved(), indent=2) + "\n")
+    found = differences(recipe.resolved(), json.loads(kept.read_text()))
+    if found:
+        raise RunError(
+            f"run directory {directory} was begun with another recipe: {'; '.join(found)}. "
+            "Use the run's recipe, or choose another --run"
+        )
+
+
+def next_incarnation(client: "redis.Redis[bytes]", run: str) -> int:
+    """Begin a new life of the learner; the first is 1."""
+    return int(client.incr(Keys(run).incarnation))

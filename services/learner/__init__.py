@@ -1,0 +1,1 @@
+"""Scored groups in, new policies out. Open `loop.py` first."""

@@ -1,0 +1,195 @@
+"""Admission: what goes into the ring and what comes out of it into a step.
+
+Issues prompts while the ledger has room, collects scored groups, sorts them (evaluation, no
+signal, failed, late, of a dead incarnation) and hands the learner exactly one step's worth.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from openrs_core import metrics
+from openrs_core.ledger import ENDS, Issued, Ledger, Policy
+from openrs_core.messages import Prompt, Sampling, ScoredGroup
+from openrs_core.queue import Delivery, Queue
+from openrs_core.recipe import Recipe
+from services.learner.advantages import has_signal
+from services.learner.evaluation import Evaluated, Evaluation
+from services.learner.problems import Problems
+
+logger = logging.getLogger(__name__)
+
+READ_GROUPS = 256
+"""Most groups read from the stream at once."""
+
+PATIENCE_SECONDS = 60.0
+"""After this long without a group, say what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """One group of a step."""
+
+    issued: Issued
+    group: ScoredGroup
+    staleness: int
+    """Distance to the farthest policy that made one of its tokens, in optimizer steps."""
+
+
+class Admission:
+    """The learner's gate to the ring."""
+
+    def __init__(
+        self, queue: Queue, ledger: Ledger, problems: Problems, evaluation: Evaluation, recipe: Recipe
+    ) -> None:
+        self._queue, self.ledger, self._problems = queue, ledger, problems
+        self._evaluation, self._recipe = evaluation, recipe
+        self._held: dict[str, Delivery[ScoredGroup]] = {}
+        self._trained: list[Delivery[ScoredGroup]] = []
+        self.on_evaluated: Callable[[Evaluated], None] = lambda _: None
+        """Called with every finished evaluation."""
+
+    def issue(self, learner: Policy, published: Policy, *, alone: bool = False) -> None:
+        """Send out prompts: evaluation's share, and training's as far as the ledger has room."""
+        prompts = list(self._evaluation.next_prompts(alone=alone))
+        room = self.ledger.room(learner, published)
+        groups = [self.ledger.issue(published) for _ in range(room)]
+        self._queue.publish("prompts", prompts + [self._prompt(group) for group in groups])
+        metrics.GROUPS_ISSUED.inc(room)
+
+    def collect(self, learner: Policy, published: Policy, stop: threading.Event) -> list[Collected]:
+        """Wait for the groups of the next step; none when told to stop."""
+        patience = _Patience()
+        while not stop.is_set():
+            if chosen := self.ledger.take(learner):
+                return [self._collected(group_id, learner) for group_id in chosen]
+            self.issue(learner, published)
+            if self._turn(learner):
+                patience = _Patience()
+            patience.complain(self.ledger)
+        return []
+
+    def await_evaluation(self, learner: Policy, stop: threading.Event) -> None:
+        """Wait until every evaluation begun is finished."""
+        while self._evaluation.pending and not stop.is_set():
+            self.issue_evaluation()
+            self._turn(learner)
+
+    def issue_evaluation(self) -> None:
+        """Send out every evaluation prompt that waits."""
+        self._queue.publish("prompts", list(self._evaluation.next_prompts(alone=True)))
+
+    def settle(self, groups: Iterable[Collected]) -> None:
+        """These groups are in the weights now; they are acknowledged by the next checkpoint."""
+        for collected in groups:
+            self.ledger.end(collected.issued.group_id, "trained")
+            self._trained.append(self._held.pop(collected.issued.group_id))
+
+    def checkpointed(self) -> None:
+        """A durable checkpoint covers everything trained so far: acknowledge it."""
+        self._queue.ack("scored", self._trained)
+        self._trained = []
+
+    def resume(self, learner: Policy) -> None:
+        """Take up what an earlier life left in Redis; send again what left no trace."""
+        traces = self._queue.traces()
+        lost = [group for group in self.ledger.in_flight.values() if group.group_id not in traces]
+        self._queue.publish("prompts", [self._prompt(group) for group in lost])
+        for delivery in self._queue.recover("scored", ScoredGroup):
+            self._take(delivery, learner)
+        if lost:
+            logger.info("sent %d prompts again that left no trace in Redis", len(lost))
+
+    def observe(self) -> None:
+        """Gauges of the ring."""
+        metrics.GROUPS_IN_FLIGHT.set(len(self.ledger.in_flight))
+        for stage in ("prompts", "rollouts", "scored"):
+            metrics.STREAM_DEPTH.labels(stage).set(self._queue.depth(stage))  # type: ignore[arg-type]
+
+    def _turn(self, learner: Policy) -> bool:
+        """One read of the stream; did anything come?"""
+        self._queue.renew("scored", [*self._held.values(), *self._trained])
+        taken = self._queue.read("scored", ScoredGroup, READ_GROUPS, block=True)
+        before = self.ledger.ended.copy()
+        for delivery in taken:
+            self._take(delivery, learner)
+        for how in ENDS:
+            metrics.GROUPS_ENDED.labels(how).inc(self.ledger.ended[how] - before[how])
+        return bool(taken)
+
+    def _take(self, delivery: Delivery[ScoredGroup], learner: Policy) -> None:
+        """Sort one scored group; what no step will need is acknowledged at once."""
+        group = delivery.message
+        prompt = group.rollout.prompt
+        metrics.GROUP_SECONDS.observe(max(0.0, time.time() - prompt.issued_at))
+        if prompt.purpose == "eval":
+            if result := self._evaluation.arrive(group):
+                self.on_evaluated(result)
+        elif self._admit(group, learner):
+            self._held[prompt.group_id] = delivery
+            return
+        self._queue.ack("scored", [delivery])
+
+    def _admit(self, group: ScoredGroup, learner: Policy) -> bool:
+        """Is this group to be trained on? Otherwise the ledger knows why not."""
+        group_id = group.rollout.prompt.group_id
+        if group_id not in self.ledger.in_flight or group_id in self._held:
+            return False  # ended before, delivered twice, or of a life whose steps were lost
+        if not group.scores:
+            logger.warning("group %s failed: %s", group_id, group.rollout.failure)
+            self.ledger.end(group_id, "failed")
+            return False
+        if not has_signal([score.reward for score in group.scores]):
+            self.ledger.end(group_id, "zero_signal")
+            return False
+        return self.ledger.arrive(group_id, _made_by(group), learner)
+
+    def _collected(self, group_id: str, learner: Policy) -> Collected:
+        group = self._held[group_id].message
+        distances = [self.ledger.lineage.distance(policy, learner) for policy in _made_by(group)]
+        return Collected(self.ledger.in_flight[group_id], group, max(distances))
+
+    def _prompt(self, group: Issued) -> Prompt:
+        problem = self._problems.at(group.position)
+        return Prompt(
+            group_id=group.group_id,
+            prompt_id=problem.prompt_id,
+            purpose="train",
+            incarnation=group.policy.incarnation,
+            issued_version=group.policy.version,
+            issued_at=time.time(),
+            token_ids=problem.token_ids,
+            answer=problem.answer,
+            sampling=Sampling(
+                temperature=self._recipe.sampler.temperature,
+                max_tokens=self._recipe.sampler.max_tokens,
+                group_size=self._recipe.learner.group_size,
+            ),
+        )
+
+
+def _made_by(group: ScoredGroup) -> set[Policy]:
+    """Every policy that made a token of the group."""
+    return {
+        Policy(run.incarnation, run.version)
+        for completion in group.rollout.completions
+        for run in completion.policies
+    }
+
+
+class _Patience:
+    """Says what is missing when nothing comes for long."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + PATIENCE_SECONDS
+
+    def complain(self, ledger: Ledger) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + PATIENCE_SECONDS
+        logger.warning(
+            "no scored group for %.0f s, %d in flight: are a sampler and a scorer running?",
+            PATIENCE_SECONDS, len(ledger.in_flight),
+        )  # fmt: skip

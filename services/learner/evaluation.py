@@ -1,0 +1,128 @@
+"""Held-out accuracy through the same ring: evaluation prompts travel beside the training ones.
+
+An evaluation of version v is begun when v is published and runs while training goes on, so later
+tokens may be made by later versions; the record says by which. Before the first and after the
+last step the learner waits for it, so those two are of one version exactly.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from openrs_core.ledger import Policy
+from openrs_core.messages import Prompt, Sampling, ScoredGroup
+from openrs_core.recipe import Recipe
+from services.learner.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One finished evaluation."""
+
+    version: int
+    """The policy it was begun with."""
+    mode: str
+    """`sampled` or `greedy`."""
+    accuracy: float
+    """Mean over problems of the share of correct completions (pass@1)."""
+    tokens: float
+    """Mean completion length."""
+    problems: int
+    completions: int
+    unverified: int
+    """Completions whose verdict was `timeout` or `error`; they count as not correct."""
+    newest_version: int
+    """The newest policy that made any token of it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """An evaluation whose groups are not all back."""
+
+    version: int
+    mode: str
+    expected: int
+    groups: list[ScoredGroup] = field(default_factory=list)
+
+
+class Evaluation:
+    """What is to be evaluated, what is on its way, what came back."""
+
+    def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
+        self._recipe, self._problems = recipe, problems
+        self._waiting: deque[Prompt] = deque()
+        self._away: dict[str, _Open] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Is an evaluation not finished?"""
+        return bool(self._waiting or self._away)
+
+    def due(self, version: int) -> bool:
+        """Is it this version's turn?"""
+        last = self._recipe.learner.steps
+        return bool(self._problems) and (version % self._recipe.evaluation.every == 0 or version == last)
+
+    def begin(self, learner: Policy, now: float) -> None:
+        """Queue the prompts of an evaluation of the newest policy."""
+        for mode, sampling in self._modes():
+            evaluation = _Open(learner.version, mode, len(self._problems))
+            for number, problem in enumerate(self._problems):
+                group_id = f"eval.{learner.incarnation}.{learner.version}.{mode}.{number}"
+                self._away[group_id] = evaluation
+                self._waiting.append(
+                    Prompt(
+                        group_id=group_id, prompt_id=problem.prompt_id, purpose="eval",
+                        incarnation=learner.incarnation, issued_version=learner.version,
+                        issued_at=now, token_ids=problem.token_ids, answer=problem.answer,
+                        sampling=sampling,
+                    )
+                )  # fmt: skip
+
+    def next_prompts(self, *, alone: bool) -> Iterable[Prompt]:
+        """Prompts to issue now: all of them when nothing else runs, else a step's worth in flight."""
+        rules = self._recipe.learner
+        most = max(1, rules.groups_per_step * rules.group_size // self._recipe.evaluation.samples)
+        flying = len(self._away) - len(self._waiting)
+        while self._waiting and (alone or flying < most):
+            flying += 1
+            yield self._waiting.popleft()
+
+    def arrive(self, group: ScoredGroup) -> Evaluated | None:
+        """Take a group; the result, when it was the last of its evaluation."""
+        evaluation = self._away.pop(group.rollout.prompt.group_id, None)
+        if evaluation is None:
+            return None  # of an earlier life of the learner
+        evaluation.groups.append(group)
+        return _result(evaluation) if len(evaluation.groups) == evaluation.expected else None
+
+    def _modes(self) -> Iterable[tuple[str, Sampling]]:
+        rules = self._recipe.evaluation
+        longest = rules.max_tokens or self._recipe.sampler.max_tokens
+        yield "sampled", Sampling(
+            temperature=rules.temperature, max_tokens=longest, group_size=rules.samples
+        )
+        if rules.greedy:
+            yield "greedy", Sampling(temperature=0.0, max_tokens=longest, group_size=1)
+
+
+def _result(evaluation: _Open) -> Evaluated:
+    groups = evaluation.groups
+    drawn = [completion for group in groups for completion in group.rollout.completions]
+    verdicts = [score.verdict for group in groups for score in group.scores]
+    return Evaluated(
+        version=evaluation.version,
+        mode=evaluation.mode,
+        accuracy=fmean(_share_correct(group) for group in groups),
+        tokens=fmean(len(completion.token_ids) for completion in drawn) if drawn else 0.0,
+        problems=len(groups),
+        completions=len(drawn),
+        unverified=sum(verdict in ("timeout", "error") for verdict in verdicts),
+        newest_version=max((run.version for c in drawn for run in c.policies), default=0),
+    )
+
+
+def _share_correct(group: ScoredGroup) -> float:
+    """0 for a group that could not be sampled: it was not answered."""
+    return fmean(score.verdict == "correct" for score in group.scores) if group.scores else 0.0

@@ -1,0 +1,132 @@
+"""The learner: scored groups in, one optimizer step, new weights out, then room for new prompts.
+
+Consumes scored groups, waits for a step's worth of them, is unblocked by the scorer, hands on
+weights and then prompts. The order matters: weights are published before the prompts that may be
+sampled under them are issued, and groups are acknowledged only once a checkpoint covers them.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from openrs_core import metrics
+from openrs_core.ledger import Policy
+from openrs_core.recipe import Recipe
+from openrs_core.weights import Publisher, Snapshot
+from services.learner.admission import Admission, Collected
+from services.learner.advantages import advantages
+from services.learner.batch import Sequence, token_weights
+from services.learner.checkpoints import Checkpoints, Saves, State
+from services.learner.evaluation import Evaluation
+from services.learner.record import Record, Spent
+from services.learner.schedule import learning_rate
+from services.learner.trainer import StepStats
+
+
+class Trainer(Saves, Protocol):
+    """What the loop asks of the training step."""
+
+    def train(self, sequences: list[Sequence], lr: float) -> StepStats:
+        """One optimizer step on the whole batch."""
+
+    def weights(self) -> bytes:
+        """The policy, serialised for the samplers."""
+
+    def close(self) -> None:
+        """No more steps will be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """Everything the loop turns."""
+
+    recipe: Recipe
+    trainer: Trainer
+    admission: Admission
+    evaluation: Evaluation
+    publisher: Publisher
+    checkpoints: Checkpoints
+    record: Record
+
+
+def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
+    """Train from `policy` to the last step, or until told to stop; returns the policy reached."""
+    rules, admission = learner.recipe.learner, learner.admission
+    publish(learner, policy)
+    if policy.version == 0:
+        evaluate(learner, policy, stop)  # waited for, like the last: both are of one version
+    while policy.version < rules.steps and not stop.is_set():
+        begun = time.monotonic()
+        groups = admission.collect(policy, policy, stop)
+        if not groups:
+            break
+        collected = time.monotonic()
+        lr = learning_rate(policy.version, rules)
+        stats = learner.trainer.train(sequences(groups, learner.recipe), lr)
+        trained = time.monotonic()
+        policy = Policy(policy.incarnation, policy.version + 1)
+        publish(learner, policy)
+        admission.settle(groups)
+        spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
+        learner.record.step(policy, groups, stats, lr, spent)
+        if learner.evaluation.due(policy.version) and policy.version < rules.steps:
+            learner.evaluation.begin(policy, time.time())
+        if policy.version % rules.checkpoint_every == 0:
+            checkpoint(learner, policy)
+        admission.observe()
+    if policy.version == rules.steps:
+        evaluate(learner, policy, stop)
+    checkpoint(learner, policy)
+    return policy
+
+
+def sequences(groups: list[Collected], recipe: Recipe) -> list[Sequence]:
+    """The batch of a step: every completion with its advantage and its tokens' weight."""
+    rules = recipe.learner
+    drawn = [collected.group.rollout.completions for collected in groups]
+    gains = advantages(
+        [[s.reward for s in collected.group.scores] for collected in groups], rules.advantage_scale
+    )
+    lengths = [[len(completion.token_ids) for completion in group] for group in drawn]
+    weights = token_weights(lengths, rules.aggregation, recipe.sampler.max_tokens)
+    return [
+        Sequence(
+            prompt=collected.group.rollout.prompt.token_ids,
+            completion=completion.token_ids,
+            behaviour_logprobs=completion.behaviour_logprobs,
+            advantage=gain,
+            weight=weight,
+        )
+        for collected, group, row, shares in zip(groups, drawn, gains, weights, strict=True)
+        for completion, gain, weight in zip(group, row, shares, strict=True)
+    ]
+
+
+def publish(learner: Learner, policy: Policy) -> None:
+    """Make the policy visible to samplers."""
+    with metrics.PUBLISH_SECONDS.time():
+        data = learner.trainer.weights()
+        learner.publisher.publish(Snapshot(policy.incarnation, policy.version, data))
+    metrics.PUBLISHED_BYTES.inc(len(data))
+
+
+def evaluate(learner: Learner, policy: Policy, stop: threading.Event) -> None:
+    """Evaluate this policy and wait for the result."""
+    if learner.evaluation.due(policy.version):
+        learner.evaluation.begin(policy, time.time())
+    if policy.version < learner.recipe.learner.steps:
+        learner.admission.issue(policy, policy, alone=True)  # training's prompts right behind
+    learner.admission.await_evaluation(policy, stop)
+
+
+def checkpoint(learner: Learner, policy: Policy) -> None:
+    """Write a checkpoint, then acknowledge what it covers."""
+    state = State(
+        version=policy.version,
+        incarnation=policy.incarnation,
+        fingerprint=learner.recipe.fingerprint,
+        ledger=learner.admission.ledger.state(),
+    )
+    learner.checkpoints.save(learner.trainer, state)
+    learner.admission.checkpointed()

@@ -1,0 +1,112 @@
+"""`openrs learner`: puts the loop together. Under DeepSpeed's launcher, rank 0 alone speaks to
+Redis; the other ranks follow it."""
+
+import json
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+
+from openrs_core.connection import connect
+from openrs_core.ledger import Ledger, Policy
+from openrs_core.lifecycle import Settings, running
+from openrs_core.queue import Queue
+from openrs_core.recipe import Recipe
+from openrs_core.run import agree, keep_recipe, next_incarnation
+from openrs_core.weights import Publisher
+from services.model import model_directory
+
+if TYPE_CHECKING:
+    from services.learner.loop import Learner
+
+logger = logging.getLogger(__name__)
+
+
+def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
+    """Train a run to its end, or until told to stop; goes on where its directory says."""
+    if int(os.environ.get("RANK", "0")) > 0:
+        follow(recipe)
+        return
+    with running("learner", settings) as stop:
+        directory = runs / settings.run
+        keep_recipe(directory, recipe)
+        client = connect(settings.redis_url)
+        agree(client, settings.run, recipe)
+        learner = build(recipe, client, settings, directory)
+        lead(learner, client, settings.run, stop)
+
+
+def follow(recipe: Recipe) -> None:
+    """Be one of the other ranks."""
+    from services.learner.trainer import DeepSpeedTrainer  # noqa: PLC0415
+
+    DeepSpeedTrainer(recipe, model_directory(recipe)).follow()
+
+
+def lead(learner: "Learner", client: "redis.Redis[bytes]", run_id: str, stop: threading.Event) -> None:
+    """Be the rank that speaks to Redis."""
+    from services.learner.loop import run  # noqa: PLC0415
+
+    begun = time.monotonic()
+    try:
+        run(learner, begin(learner, client, run_id), stop)
+    finally:
+        learner.trainer.close()
+    balance = learner.admission.ledger.balance()
+    summary = learner.record.summary(balance, time.monotonic() - begun)
+    logger.info("summary %s", json.dumps(summary))
+
+
+def begin(learner: "Learner", client: "redis.Redis[bytes]", run_id: str) -> Policy:
+    """Begin a new life: from the newest checkpoint, or from the base model."""
+    incarnation = next_incarnation(client, run_id)
+    learner.publisher.remove_foreign()
+    newest = learner.checkpoints.newest()
+    if newest is None:
+        return Policy(incarnation, 0)
+    state = learner.checkpoints.load(newest)
+    learner.trainer.load(newest / "optimizer")
+    learner.admission.ledger.restore(state.ledger, incarnation, state.version)
+    policy = Policy(incarnation, state.version)
+    learner.admission.resume(policy)
+    logger.info("resumed at step %d from %s", state.version, newest)
+    return policy
+
+
+def build(
+    recipe: Recipe, client: "redis.Redis[bytes]", settings: Settings, directory: Path
+) -> "Learner":
+    """Everything the loop turns; what can be refused cheaply is looked at first."""
+    model = model_directory(recipe)
+    from transformers import AutoTokenizer  # noqa: PLC0415  slow imports after the cheap checks
+
+    from services.learner.admission import Admission  # noqa: PLC0415
+    from services.learner.checkpoints import Checkpoints  # noqa: PLC0415
+    from services.learner.evaluation import Evaluation  # noqa: PLC0415
+    from services.learner.loop import Learner  # noqa: PLC0415
+    from services.learner.problems import load_problems  # noqa: PLC0415
+    from services.learner.record import Record  # noqa: PLC0415
+    from services.learner.trainer import DeepSpeedTrainer  # noqa: PLC0415
+
+    tokenizer, rules = AutoTokenizer.from_pretrained(model), recipe.learner
+    held_out = load_problems(recipe, "held_out", tokenizer) if recipe.data.held_out else None
+    evaluation = Evaluation(recipe, held_out.first(recipe.evaluation.problems) if held_out else [])
+    problems = load_problems(recipe, "train", tokenizer)
+    queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
+    ledger = Ledger(rules.max_staleness, rules.groups_per_step, rules.on_straggler)
+    admission = Admission(queue, ledger, problems, evaluation, recipe)
+    record = Record(directory, recipe)
+    admission.on_evaluated = record.evaluated
+    return Learner(
+        recipe=recipe,
+        trainer=DeepSpeedTrainer(recipe, model),
+        admission=admission,
+        evaluation=evaluation,
+        publisher=Publisher(client, settings.run),
+        checkpoints=Checkpoints(directory / "checkpoints", rules.keep_checkpoints, tokenizer),
+        record=record,
+    )

@@ -1,0 +1,72 @@
+"""The model as the loss needs it: log-probabilities of given tokens, without ever holding
+[tokens x vocabulary].
+
+The lm_head runs in float32 on chunks of the scored tokens only, recomputed in the backward pass;
+logits are divided by the sampling temperature, as the sampler's were.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from openrs_core.recipe import Recipe
+from services.learner.batch import MicroBatch
+
+CHUNK_TOKENS = 1024
+"""Rows of logits held at once: 600 MB in float32 for a vocabulary of 150,000."""
+
+
+class Policy(nn.Module):
+    """A causal language model and its temperature."""
+
+    def __init__(self, model: PreTrainedModel, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy (nats) of each scored token: [N], [N], float32."""
+        hidden = self.model.model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
+        ).last_hidden_state
+        scored = hidden.flatten(0, 1)[batch.index]  # [N, H]
+        head = self.model.get_output_embeddings().weight
+        logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
+        for rows, targets in zip(scored.split(CHUNK_TOKENS), batch.targets.split(CHUNK_TOKENS), strict=True):
+            chunk = checkpoint(_scored, rows, head, targets, self.temperature, use_reentrant=False)
+            logprobs.append(chunk[0])
+            entropy.append(chunk[1])
+        return torch.cat(logprobs), torch.cat(entropy) if entropy else logprobs[0].detach()
+
+
+def _scored(rows: Tensor, head: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    logits = rows.float() @ head.float().T / temperature
+    normaliser = logits.logsumexp(-1)
+    chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    with torch.no_grad():
+        probabilities = (logits - normaliser.unsqueeze(-1)).exp()
+        entropy = normaliser - (probabilities * logits).sum(-1)
+    return chosen - normaliser, entropy
+
+
+def load_policy(recipe: Recipe, directory: str) -> Policy:
+    """The recipe's model as a policy, in the recipe's type."""
+    model = AutoModelForCausalLM.from_pretrained(
+        directory,
+        dtype=getattr(torch, recipe.model.dtype),
+        attn_implementation=_attention(recipe),
+    )
+    if recipe.learner.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return Policy(model, recipe.sampler.temperature)
+
+
+def _attention(recipe: Recipe) -> str:
+    """Packed sequences want a kernel that skips what they do not attend to."""
+    from transformers.utils import is_flash_attn_2_available  # noqa: PLC0415
+
+    wanted = recipe.learner.layout == "packed" and torch.cuda.is_available()
+    return "flash_attention_2" if wanted and is_flash_attn_2_available() else "sdpa"

@@ -1,0 +1,153 @@
+"""What a run leaves behind for people and programs: the run directory, and Prometheus.
+
+    recipe.json     the resolved recipe
+    metrics.jsonl   one line per step (`"kind": "step"`) and per evaluation (`"evaluation"`)
+    samples.jsonl   one completion per step, to read
+    summary.json    the last line of the run
+    checkpoints/    see `checkpoints`
+"""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from openrs_core import metrics
+from openrs_core.ledger import Policy
+from openrs_core.recipe import Recipe
+from services.learner.admission import Collected
+from services.learner.evaluation import Evaluated
+from services.learner.trainer import StepStats
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds of one step, by part."""
+
+    collect: float
+    """Waiting for groups."""
+    train: float
+    publish: float
+
+
+class Record:
+    """The run directory."""
+
+    def __init__(self, directory: Path, recipe: Recipe) -> None:
+        self.directory, self._recipe = directory, recipe
+        metrics.STEPS_WANTED.set(recipe.learner.steps)
+
+    def step(
+        self, made: Policy, groups: Sequence[Collected], stats: StepStats, lr: float, spent: Spent
+    ) -> None:
+        """One optimizer step, which made the version `made`."""
+        drawn = [c for collected in groups for c in collected.group.rollout.completions]
+        line = {
+            "kind": "step", "time": time.time(), "version": made.version,
+            "incarnation": made.incarnation,
+            "reward": fmean(s.reward for c in groups for s in c.group.scores),
+            "components": _components(groups),
+            "accuracy": fmean(s.verdict == "correct" for c in groups for s in c.group.scores),
+            "completion_tokens": fmean(len(completion.token_ids) for completion in drawn),
+            "truncated": fmean(completion.finish_reason == "length" for completion in drawn),
+            "staleness_max": max(collected.staleness for collected in groups),
+            "staleness_mean": fmean(collected.staleness for collected in groups),
+            "completions": len(drawn), "lr": lr, **asdict(stats), "seconds": asdict(spent),
+            "groups": [_made_by(collected) for collected in groups],
+        }  # fmt: skip
+        self._append("metrics.jsonl", line)
+        self._sample(made, groups[0])
+        _observe(line, groups, stats, spent)
+
+    def evaluated(self, result: Evaluated) -> None:
+        """One finished evaluation."""
+        line = {"kind": "evaluation", "time": time.time(), **asdict(result)}
+        self._append("metrics.jsonl", line)
+        metrics.HELD_OUT.labels(result.mode).set(result.accuracy)
+
+    def summary(self, balance: dict[str, int], wall_seconds: float) -> dict[str, Any]:
+        """The run in one line, from what was recorded; also kept as summary.json."""
+        lines = [json.loads(line) for line in (self.directory / "metrics.jsonl").open()]
+        steps = {line["version"]: line for line in lines if line["kind"] == "step"}
+        sampled = [e for e in lines if e["kind"] == "evaluation" and e["mode"] == "sampled"]
+        first, last = (sampled[0], sampled[-1]) if sampled else ({}, {})
+        found = {
+            "held_out_before": first.get("accuracy"),
+            "held_out_after": last.get("accuracy"),
+            "problems": last.get("problems", 0),
+            "steps": len(steps),
+            "completions": sum(line["completions"] for line in steps.values()),
+            "max_staleness": max((_staleness(line) for line in steps.values()), default=0),
+            "staleness_bound": self._recipe.learner.max_staleness,
+            "tokens_before": first.get("tokens"),
+            "tokens_after": last.get("tokens"),
+            "wall_seconds": round(wall_seconds, 1),
+            "groups": balance,
+        }
+        (self.directory / "summary.json").write_text(json.dumps(found) + "\n")
+        return found
+
+    def _sample(self, made: Policy, collected: Collected) -> None:
+        completion, score = collected.group.rollout.completions[0], collected.group.scores[0]
+        prompt = collected.group.rollout.prompt
+        self._append(
+            "samples.jsonl",
+            {
+                "version": made.version, "prompt_id": prompt.prompt_id, "answer": prompt.answer,
+                "text": completion.text, "verdict": score.verdict, "reward": score.reward,
+            },
+        )  # fmt: skip
+
+    def _append(self, name: str, line: dict[str, Any]) -> None:
+        with (self.directory / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _components(groups: Iterable[Collected]) -> dict[str, float]:
+    scores = [score for collected in groups for score in collected.group.scores]
+    return {name: fmean(s.components[name] for s in scores) for name in scores[0].components}
+
+
+def _made_by(collected: Collected) -> dict[str, Any]:
+    """Which policies made a group, as the sampler recorded them: enough to audit staleness."""
+    runs = [
+        (run.incarnation, run.version)
+        for completion in collected.group.rollout.completions
+        for run in completion.policies
+    ]
+    return {
+        "group_id": collected.issued.group_id,
+        "position": collected.issued.position,
+        "oldest": min(runs),
+        "newest": max(runs),
+        "staleness": collected.staleness,
+    }
+
+
+def _staleness(line: dict[str, Any]) -> int:
+    """The worst staleness of a step, from the recorded versions of its tokens."""
+    return max(group["staleness"] for group in line["groups"])
+
+
+def _observe(
+    line: dict[str, Any], groups: Sequence[Collected], stats: StepStats, spent: Spent
+) -> None:
+    metrics.LEARNER_VERSION.set(line["version"])
+    metrics.REWARD.set(line["reward"])
+    for name, value in line["components"].items():
+        metrics.REWARD_COMPONENT.labels(name).set(value)
+    metrics.LENGTH.set(line["completion_tokens"])
+    metrics.LOSS.set(stats.loss)
+    metrics.GRAD_NORM.set(stats.grad_norm)
+    metrics.ENTROPY.set(stats.entropy)
+    metrics.MISMATCH_KL.set(stats.mismatch_kl)
+    metrics.CLIPPED.set(stats.clipped)
+    metrics.LEARNING_RATE.set(line["lr"])
+    metrics.TOKENS_TRAINED.inc(stats.tokens)
+    for collected in groups:
+        metrics.STALENESS.observe(collected.staleness)
+    for part, seconds in asdict(spent).items():
+        metrics.STEP_SECONDS.labels(part).observe(seconds)

@@ -1,0 +1,256 @@
+"""The training step under DeepSpeed: the only file that imports it.
+
+One process, or several under DeepSpeed's launcher: rank 0 calls `train`, `save` and `close`, the
+others `follow` and do the same work on their share of the micro-batches.
+
+The gradient is accumulated by hand: the boundary is set for every micro-batch, because DeepSpeed
+with its own count would drop all but the last.
+"""
+
+import os
+from collections.abc import Sequence as Many
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import safetensors.torch
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from openrs_core.recipe import Recipe
+from services.learner.batch import MicroBatch, Sequence, assemble, cut
+from services.learner.loss import token_loss
+from services.learner.policy import Policy, load_policy
+
+
+@dataclass(frozen=True, slots=True)
+class StepStats:
+    """What one step did, over all ranks; means are per scored token unless said otherwise."""
+
+    loss: float
+    grad_norm: float
+    """Before clipping."""
+    entropy: float
+    mismatch_kl: float
+    ratio_max: float
+    clipped: float
+    tokens: int
+
+
+class DeepSpeedTrainer:
+    """The policy, its optimizer, and what they do."""
+
+    def __init__(self, recipe: Recipe, model: str) -> None:
+        _join()
+        self._recipe, self._rules = recipe, recipe.learner
+        policy = load_policy(recipe, model)
+        self._pad = policy.model.config.pad_token_id or 0
+        self._tied = policy.model.config.tie_word_embeddings
+        self._engine = _initialize(policy, recipe)
+        self._reference = self._load_reference(recipe, model)
+
+    @property
+    def rank(self) -> int:
+        """0 leads."""
+        return dist.get_rank()
+
+    def train(self, sequences: Many[Sequence], lr: float) -> StepStats:
+        """One optimizer step on the whole batch (rank 0)."""
+        payload = {"lr": lr, "sequences": [asdict(sequence) for sequence in sequences]}
+        self._tell({"do": "train", **payload})
+        return self._train(sequences, lr)
+
+    def save(self, directory: Path) -> None:
+        """Write weights and optimizer, every rank its part (rank 0)."""
+        self._tell({"do": "save", "directory": str(directory)})
+        self._save(directory)
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote, every rank its part (rank 0)."""
+        self._tell({"do": "load", "directory": str(directory)})
+        self._load(directory)
+
+    def _load(self, directory: Path) -> None:
+        found, _ = self._engine.load_checkpoint(str(directory), tag="state")
+        if found is None:
+            raise FileNotFoundError(f"no DeepSpeed state in {directory}")
+
+    def close(self) -> None:
+        """Let the other ranks end (rank 0)."""
+        self._tell({"do": "close"})
+        dist.destroy_process_group()
+
+    def follow(self) -> None:
+        """Do what rank 0 does, until it closes (the other ranks)."""
+        while (order := self._hear())["do"] != "close":
+            if order["do"] == "train":
+                self._train([_sequence(packed) for packed in order["sequences"]], order["lr"])
+            elif order["do"] == "save":
+                self._save(Path(order["directory"]))
+            else:
+                self._load(Path(order["directory"]))
+        dist.destroy_process_group()
+
+    def weights(self) -> bytes:
+        """The policy in the recipe's type, as safetensors with the model's own names."""
+        return safetensors.torch.save(self._named())
+
+    def write_model(self, directory: Path) -> None:
+        """A plain Hugging Face directory, without the tokenizer."""
+        config = self._engine.module.model.config
+        directory.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(
+            self._named(), directory / "model.safetensors", metadata={"format": "pt"}
+        )
+        config.save_pretrained(directory)
+
+    # --- every rank ------------------------------------------------------------------------
+
+    def _train(self, sequences: Many[Sequence], lr: float) -> StepStats:
+        ranks, rules = dist.get_world_size(), self._rules
+        ours = cut(sequences, rules.tokens_per_micro_batch, ranks, rules.layout)[self.rank]
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = lr
+        sums = torch.zeros(len(_SUMS), dtype=torch.float64)
+        for number, part in enumerate(ours):
+            batch = assemble(part, rules.layout, self._pad).to(self._engine.device)
+            self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
+            sums = _merge(sums, self._backward(batch, ranks))
+        self._engine.step()
+        return self._stats(sums)
+
+    def _backward(self, batch: MicroBatch, ranks: int) -> Tensor:
+        """Accumulate one micro-batch's gradient; its sums for the statistics."""
+        logprobs, entropy = self._engine(batch)
+        reference = self._reference_logprobs(batch)
+        losses = token_loss(
+            logprobs, batch.behaviour_logprobs, batch.advantages, self._rules, reference
+        )
+        loss = (losses.loss * batch.weights).sum()
+        # DeepSpeed averages over ranks; our weights already say what each token counts
+        self._engine.backward((loss + 0 * logprobs.sum()) * ranks)
+        per_token = (entropy, losses.mismatch_kl, losses.clipped, torch.ones_like(entropy))
+        ratio_max = losses.ratio.max() if len(losses.ratio) else torch.tensor(0.0)
+        totals = [loss.detach(), *(values.detach().sum() for values in per_token), ratio_max]
+        return torch.stack([total.double().cpu() for total in totals])
+
+    def _stats(self, sums: Tensor) -> StepStats:
+        total, highest = sums.to(self._engine.device), sums[-1:].to(self._engine.device)
+        dist.all_reduce(total)
+        dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+        loss, entropy, mismatch, clipped, tokens, _ = total.tolist()
+        return StepStats(
+            loss=loss,
+            grad_norm=float(self._engine.get_global_grad_norm() or 0.0),
+            entropy=entropy / tokens,
+            mismatch_kl=mismatch / tokens,
+            ratio_max=highest.item(),
+            clipped=clipped / tokens,
+            tokens=int(tokens),
+        )
+
+    def _load_reference(self, recipe: Recipe, model: str) -> Policy | None:
+        """A frozen copy of the base model, only where the loss asks for it."""
+        if not recipe.learner.kl_weight:
+            return None
+        return load_policy(recipe, model).to(self._engine.device).eval().requires_grad_(False)
+
+    def _reference_logprobs(self, batch: MicroBatch) -> Tensor | None:
+        if self._reference is None:
+            return None
+        with torch.no_grad():
+            logprobs: Tensor = self._reference(batch)[0]
+            return logprobs
+
+    def _save(self, directory: Path) -> None:
+        self._engine.save_checkpoint(str(directory), tag="state", save_latest=False)
+
+    def _named(self) -> dict[str, Tensor]:
+        return {
+            name: parameter.detach().cpu().contiguous()
+            for name, parameter in self._engine.module.model.named_parameters()
+            if not (self._tied and name == "lm_head.weight")
+        }
+
+    def _tell(self, order: dict[str, Any]) -> None:
+        if dist.get_world_size() == 1:
+            return
+        packed = torch.frombuffer(bytearray(msgpack.packb(order)), dtype=torch.uint8)
+        packed = packed.to(self._engine.device)
+        dist.broadcast(torch.tensor([len(packed)], device=self._engine.device), src=0)
+        dist.broadcast(packed, src=0)
+
+    def _hear(self) -> dict[str, Any]:
+        size = torch.zeros(1, dtype=torch.int64, device=self._engine.device)
+        dist.broadcast(size, src=0)
+        packed = torch.zeros(int(size), dtype=torch.uint8, device=self._engine.device)
+        dist.broadcast(packed, src=0)
+        order: dict[str, Any] = msgpack.unpackb(packed.cpu().numpy().tobytes(), use_list=False)
+        return order
+
+
+_SUMS = ("loss", "entropy", "mismatch_kl", "clipped", "tokens", "ratio_max")
+
+
+def _merge(sums: Tensor, more: Tensor) -> Tensor:
+    """Add all but the last, which is a maximum."""
+    return torch.cat([sums[:-1] + more[:-1], torch.maximum(sums[-1:], more[-1:])])
+
+
+def _sequence(packed: dict[str, Any]) -> Sequence:
+    return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})
+
+
+def _join() -> None:
+    """Join the other ranks, or be the only one."""
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if dist.is_initialized():
+        return
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if backend == "nccl":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group(backend)
+    else:
+        os.environ.setdefault("LOCAL_RANK", "0")
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+
+
+def _initialize(policy: Policy, recipe: Recipe) -> Any:
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed  # noqa: PLC0415  after the environment is set
+    import deepspeed.ops  # noqa: PLC0415
+
+    # A C++ extension that takes minutes to compile, and that gloo does without
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    engine, *_ = deepspeed.initialize(
+        model=policy,
+        model_parameters=list(policy.parameters()),
+        config=_configuration(recipe),
+        dist_init_required=False,
+    )
+    return engine
+
+
+def _configuration(recipe: Recipe) -> dict[str, Any]:
+    rules = recipe.learner
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,  # the boundary is set by hand
+        "gradient_clipping": rules.max_grad_norm,
+        "zero_optimization": {"stage": rules.zero_stage},
+        "bf16": {"enabled": recipe.model.dtype == "bfloat16"},
+        "optimizer": {
+            "type": "AdamW",
+            "params": {
+                "lr": rules.lr,
+                "betas": list(rules.betas),
+                "weight_decay": rules.weight_decay,
+                "torch_adam": True,  # DeepSpeed's own would be compiled at start
+            },
+        },
+        "steps_per_print": 10**9,
+        "zero_allow_untested_optimizer": True,
+    }

@@ -1,0 +1,1 @@
+"""Prompts in, completions out, always under the newest published policy. Open `loop.py` first."""

@@ -1,0 +1,167 @@
+"""vLLM, stepped in this process: the only file that imports it.
+
+Requests are token ids and come back as token ids, each token with its log-probability at the
+sampling temperature and the policy that made it. New weights are copied into the model between
+two steps: nothing is aborted, the key-value cache is kept, and vLLM's own weight-version spans
+say where the change fell. Prompts are salted with the policy, so that the prefix cache never
+serves keys and values of older weights.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import safetensors.torch
+from transformers import AutoTokenizer
+
+from openrs_core.messages import Completion, PolicyRun, Prompt, RolloutGroup
+from openrs_core.queue import Delivery
+from openrs_core.recipe import Recipe
+from openrs_core.weights import Snapshot
+
+logger = logging.getLogger(__name__)
+
+_BEFORE_IMPORT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine lives in this process: we step it
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+_BEFORE_IMPORT_CPU = {
+    "TORCHDYNAMO_DISABLE": "1",  # else the first log-probabilities compile for 20 s
+    "OMP_NUM_THREADS": "1",  # two threads spin each other to a standstill on a busy machine
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
+
+
+class VllmEngine:
+    """Groups in, rollout groups out; see `loop.Engine`."""
+
+    def __init__(self, recipe: Recipe, model: str, name: str) -> None:
+        self._recipe, self._name = recipe, name
+        self._llm = _start(recipe, model)
+        self._engine = self._llm.llm_engine
+        self._tokenizer = AutoTokenizer.from_pretrained(model)
+        self._policy = ""
+        self.in_flight: dict[str, Delivery[Prompt]] = {}
+
+    @property
+    def free_groups(self) -> int:
+        """How many more groups it will take now."""
+        taken = sum(d.message.sampling.group_size for d in self.in_flight.values())
+        free = self._recipe.sampler.max_sequences - taken
+        return free // self._recipe.learner.group_size
+
+    def submit(self, taken: Delivery[Prompt]) -> RolloutGroup | None:
+        """Begin a group; or the group that says why it cannot be sampled."""
+        prompt = taken.message
+        request = {"prompt_token_ids": list(prompt.token_ids), "cache_salt": self._policy}
+        try:
+            self._engine.add_request(prompt.group_id, request, self._params(prompt))
+        except ValueError as error:  # vLLM's refusals: too long, out of the vocabulary
+            logger.warning("group %s cannot be sampled: %s", prompt.group_id, error)
+            return RolloutGroup(
+                prompt=prompt, completions=(), sampler=self._name, failure=str(error)
+            )
+        self.in_flight[prompt.group_id] = taken
+        return None
+
+    def step(self) -> list[tuple[Delivery[Prompt], RolloutGroup]]:
+        """One token for everything in flight; the groups that are finished by it."""
+        if not self._engine.has_unfinished_requests():
+            return []
+        finished = [output for output in self._engine.step() if output.finished]
+        return [self._finish(output) for output in finished]
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Take new weights; what is in flight goes on under them."""
+        tensors = safetensors.torch.load(bytes(snapshot.data))
+        self._llm.apply_model(_loader(tensors))
+        self._policy = f"{snapshot.incarnation}:{snapshot.version}"
+        self._engine.set_weight_version(self._policy)
+
+    def _params(self, prompt: Prompt) -> Any:
+        from vllm.sampling_params import RequestOutputKind, SamplingParams  # noqa: PLC0415
+
+        sampling = prompt.sampling
+        return SamplingParams(
+            n=sampling.group_size,
+            temperature=sampling.temperature,
+            max_tokens=sampling.max_tokens,
+            logprobs=0,
+            detokenize=False,
+            stop_token_ids=[self._tokenizer.eos_token_id],
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _finish(self, output: Any) -> tuple[Delivery[Prompt], RolloutGroup]:
+        taken = self.in_flight.pop(output.request_id)
+        completions = tuple(self._completion(drawn) for drawn in output.outputs)
+        group = RolloutGroup(prompt=taken.message, completions=completions, sampler=self._name)
+        return taken, group
+
+    def _completion(self, drawn: Any) -> Completion:
+        ids = tuple(drawn.token_ids)
+        # vLLM can round a certain token's log-probability to just above 0
+        logprobs = (min(at[token].logprob, 0.0) for token, at in zip(ids, drawn.logprobs, strict=True))
+        return Completion(
+            token_ids=ids,
+            behaviour_logprobs=tuple(logprobs),
+            policies=tuple(_policy_run(span) for span in drawn.weight_versions),
+            finish_reason="length" if drawn.finish_reason == "length" else "stop",
+            text=self._tokenizer.decode(ids, skip_special_tokens=True),
+        )
+
+
+def _policy_run(span: Any) -> PolicyRun:
+    incarnation, version = span.version.split(":")
+    return PolicyRun(
+        incarnation=int(incarnation), version=int(version), count=span.end - span.start
+    )
+
+
+def _loader(tensors: dict[str, Any]) -> Callable[[Any], None]:
+    def load(model: Any) -> None:
+        model.load_weights(iter(tensors.items()))
+
+    return load
+
+
+def _start(recipe: Recipe, model: str) -> Any:
+    """The vLLM engine on whatever this machine has."""
+    import torch  # noqa: PLC0415
+
+    on_gpu = torch.cuda.is_available()
+    for key, value in (_BEFORE_IMPORT | ({} if on_gpu else _BEFORE_IMPORT_CPU)).items():
+        os.environ.setdefault(key, value)
+    from vllm import LLM  # noqa: PLC0415
+
+    if not on_gpu:
+        _keep_weights_plain()
+    settings, kv_cache = recipe.sampler, {}
+    if settings.kv_cache_mib:
+        kv_cache["kv_cache_memory_bytes"] = settings.kv_cache_mib << 20
+    return LLM(
+        model=model,
+        dtype=recipe.model.dtype,
+        max_model_len=recipe.data.max_prompt_tokens + settings.max_tokens,
+        max_num_seqs=settings.max_sequences,
+        gpu_memory_utilization=settings.gpu_memory_share,
+        tensor_parallel_size=settings.tensor_parallel,
+        enforce_eager=settings.eager,
+        logprobs_mode="processed_logprobs",  # the default ignores the temperature
+        disable_cascade_attn=True,  # wrong log-probabilities on GPUs before Hopper
+        generation_config="vllm",  # the model's own top-p and top-k would bias the ratio
+        seed=recipe.seed,
+        **kv_cache,
+    )
+
+
+def _keep_weights_plain() -> None:
+    """Keep oneDNN from packing weights on the CPU.
+
+    A packed copy of a tied lm_head would keep serving the old weights after an update, silently.
+    """
+    import vllm._custom_ops as ops  # noqa: PLC0415
+
+    ops._supports_onednn = False

@@ -1,0 +1,23 @@
+"""`openrs sampler`: puts the loop together."""
+
+from openrs_core.connection import connect
+from openrs_core.lifecycle import Settings, running
+from openrs_core.queue import Queue
+from openrs_core.recipe import Recipe
+from openrs_core.run import agree
+from openrs_core.weights import Receiver
+from services.model import model_directory
+from services.sampler.loop import run
+
+
+def main(recipe: Recipe, settings: Settings) -> None:
+    """Sample for a run until told to stop."""
+    with running("sampler", settings) as stop:
+        client = connect(settings.redis_url)
+        agree(client, settings.run, recipe)
+        model = model_directory(recipe)
+        from services.sampler.engine import VllmEngine  # noqa: PLC0415  after the cheap checks
+
+        engine = VllmEngine(recipe, model, settings.name)
+        queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
+        run(queue, engine, Receiver(client, settings.run), stop)

@@ -1,0 +1,54 @@
+r"""What of a completion is its answer: the content of the last box after the thinking.
+
+math-verify alone is too kind for a reward: it credits answers without a box, reads boxes inside
+an unfinished thought, and finds the unevaluated question `8+9-4-6` equal to 7.
+"""
+
+import re
+
+THINK_START, THINK_END = "<think>", "</think>"
+BOX = "\\boxed{"
+
+LONGEST = 2000
+"""Characters of an answer that is looked at; beyond, it is no answer but an attack."""
+
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_OPERATION = re.compile(
+    r"[\d)}!]\s*(?:[-+*/^×÷·−]|\\(?:times|cdot|div|pm)\b)\s*(?:\\?[({]|[-+]?\s*\\?[\w.])"
+)
+
+
+def final_answer(text: str) -> str | None:
+    """The last boxed answer after the thinking; None when there is none, or it is too long.
+
+    Example:
+        final_answer("<think>\n8+9=17\n</think>\n\\boxed{17}")  # "17"
+    """
+    if THINK_END in text:
+        text = text.rpartition(THINK_END)[2]
+    elif THINK_START in text:
+        return None  # still thinking when it was cut off
+    start = text.rfind(BOX)
+    if start < 0:
+        return None
+    return _balanced(text[start + len(BOX) : start + len(BOX) + LONGEST + 1])
+
+
+def is_unevaluated(answer: str, reference: str) -> bool:
+    """Is the answer a calculation where the reference is a plain number?"""
+    if not _NUMBER.fullmatch(reference.strip().strip("$")):
+        return False
+    shown = answer.rpartition("=")[2].replace(",", "")
+    return _OPERATION.search(shown) is not None
+
+
+def _balanced(text: str) -> str | None:
+    """The text up to the brace that closes the box; None when none does."""
+    depth, escaped = 1, False
+    for index, character in enumerate(text):
+        if not escaped:
+            depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return text[:index].strip() or None
+        escaped = character == "\\" and not escaped
+    return None

@@ -1,0 +1,22 @@
+"""`openrs scorer`: puts the loop together."""
+
+from openrs_core.connection import connect
+from openrs_core.lifecycle import Settings, running
+from openrs_core.queue import Queue
+from openrs_core.recipe import Recipe
+from openrs_core.run import agree
+from services.scorer.loop import run
+from services.scorer.verifier import VerifierPool
+
+
+def main(recipe: Recipe, settings: Settings) -> None:
+    """Score for a run until told to stop."""
+    with running("scorer", settings) as stop:
+        client = connect(settings.redis_url)
+        agree(client, settings.run, recipe)
+        queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
+        verifiers = VerifierPool(recipe.scorer)
+        try:
+            run(queue, verifiers, recipe.scorer, stop)
+        finally:
+            verifiers.close()

@@ -1,0 +1,68 @@
+r"""Rewards as facts about one completion: pure functions of its text, length and verdict.
+
+    accuracy   1 for a correct answer
+    format     1 for an answer in the expected form
+    cosine     1/2 (1 + cos(pi L / M)) between two values, chosen by the verdict
+
+The cosine is Open-RS's (arXiv 2503.16219, the third experiment), with what its code did kept as
+options: it counted characters, and did not stop at M.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+from openrs_core.messages import Score, Verdict
+from openrs_core.recipe import Cosine, Scorer
+
+THINK_END = "</think>"
+
+_THINK_THEN_BOX = re.compile(
+    r"\A(?:<think>)?(?:(?!</?think>).)*</think>(?:(?!</?think>).)*\\boxed\{.+\}", re.DOTALL
+)
+_ONE_THINK_END = "\n</think>\n"
+
+
+def score(text: str, tokens: int, verdict: Verdict, rules: Scorer) -> Score:
+    """Every component the recipe weighs, and their weighted sum.
+
+    A `timeout` or `error` earns nothing: nobody knows whether the answer was right.
+    """
+    known = verdict in ("correct", "incorrect", "no_answer")
+    components = {
+        name: _component(name, text, tokens, verdict, rules) if known else 0.0
+        for name in rules.weights
+    }
+    return Score(
+        reward=_weighted(components, rules.weights), components=components, verdict=verdict
+    )
+
+
+def has_format(text: str, form: str) -> bool:
+    """Is the completion in the expected form?"""
+    if form == "one_think_end":
+        return text.count(_ONE_THINK_END) == 1
+    return _THINK_THEN_BOX.match(text) is not None
+
+
+def cosine(length: int, correct: bool, rules: Cosine) -> float:
+    """The length reward of an answer of `length` tokens or characters."""
+    share = length / rules.max_length
+    if rules.clamp:
+        share = min(1.0, share)
+    at_zero, at_limit = rules.correct if correct else rules.incorrect
+    return at_limit + 0.5 * (at_zero - at_limit) * (1.0 + math.cos(math.pi * share))
+
+
+def _component(name: str, text: str, tokens: int, verdict: Verdict, rules: Scorer) -> float:
+    correct = verdict == "correct"
+    if name == "accuracy":
+        return float(correct)
+    if name == "format":
+        return float(has_format(text, rules.format))
+    length = tokens if rules.cosine.unit == "tokens" else len(text)
+    return cosine(length, correct, rules.cosine)
+
+
+def _weighted(components: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    return sum(weights[name] * value for name, value in components.items())

@@ -1,0 +1,137 @@
+"""math-verify in child processes with a hard deadline: the only file that imports it.
+
+Its own timeout is a signal that some inputs outlive, so a child that has not answered by the
+deadline is killed and replaced; the others go on. A child may not take more memory than it is
+given. Whatever happens to it, one completion gets one verdict.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import lru_cache
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from openrs_core import metrics
+from openrs_core.messages import Verdict
+from openrs_core.recipe import Scorer
+from services.scorer.answer import final_answer, is_unevaluated
+
+logger = logging.getLogger(__name__)
+
+SOFT_SECONDS = 3
+"""math-verify's own limit for parsing and for comparing; whole seconds, or it fails silently."""
+
+TASKS_PER_CHILD = 2000
+"""A child is replaced after this many, before caches and leaks grow."""
+
+# With gmpy2, some inputs outlive every signal: keep sympy and mpmath on Python's integers.
+_PURE_PYTHON = {"SYMPY_GROUND_TYPES": "python", "MPMATH_NOGMPY": "1"}
+
+
+class VerifierPool:
+    """Answers in, verdicts out, whatever the answers do to the processes that read them."""
+
+    def __init__(self, rules: Scorer) -> None:
+        os.environ.update(_PURE_PYTHON)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["services.scorer.verifier", "math_verify"])
+        self._deadline = rules.deadline_seconds
+        self._pool = ProcessPool(
+            max_workers=rules.workers,
+            max_tasks=TASKS_PER_CHILD,
+            context=context,
+            initializer=_begin_child,
+            initargs=(rules.memory_mib,),
+        )
+
+    def submit(self, text: str, reference: str) -> "Future[Verdict]":
+        """Begin to verify a completion's text against the reference answer."""
+        answer = final_answer(text)
+        if answer is None:
+            return _known("no_answer")
+        if answer == reference.strip():
+            return _known("correct")
+        if is_unevaluated(answer, reference):
+            return _known("incorrect")
+        future: Future[Verdict] = self._pool.schedule(
+            verify, args=(answer, reference), timeout=self._deadline
+        )
+        return future
+
+    def close(self) -> None:
+        """End the children."""
+        self._pool.stop()
+        self._pool.join()
+
+
+def verdict_of(future: "Future[Verdict]") -> Verdict:
+    """The verdict of a finished verification; a killed child's is `timeout`, a dead one's `error`."""
+    try:
+        return future.result()
+    except FutureTimeoutError:
+        metrics.VERIFIERS_KILLED.inc()
+        return "timeout"
+    except ProcessExpired as error:
+        metrics.VERIFIERS_KILLED.inc()
+        logger.warning("a verifier died: %s", error)
+        return "error"
+
+
+def verify(answer: str, reference: str) -> Verdict:
+    """Compare two answers (in a child)."""
+    from math_verify.errors import TimeoutException  # noqa: PLC0415  the parent stays small
+
+    try:
+        return _compare(answer, reference)
+    except TimeoutException:  # a BaseException of math-verify's
+        return "timeout"
+    except (Exception, RecursionError):  # noqa: BLE001  sympy raises anything at all
+        return "error"
+
+
+def _compare(answer: str, reference: str) -> Verdict:
+    from math_verify import verify as equal  # noqa: PLC0415
+
+    gold, given = _parse(reference), _parse(answer)
+    if not gold:
+        return "error"  # an unreadable reference must not count as a wrong answer
+    if not given:
+        return "incorrect"
+    right = equal(gold, given, timeout_seconds=SOFT_SECONDS, raise_on_error=True)
+    return "correct" if right else "incorrect"
+
+
+@lru_cache(maxsize=4096)
+def _parse(answer: str) -> list[Any]:
+    from math_verify import LatexExtractionConfig, parse  # noqa: PLC0415
+
+    config = [LatexExtractionConfig(boxed_match_priority=0)]
+    boxed = answer if "\\boxed{" in answer else f"\\boxed{{{answer.strip().strip('$')}}}"
+    found: list[Any] = parse(
+        boxed, extraction_config=config, parsing_timeout=SOFT_SECONDS, raise_on_error=True
+    )
+    return found
+
+
+def _begin_child(memory_mib: int) -> None:
+    limit = memory_mib << 20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    logging.disable(logging.CRITICAL)  # printing a hostile expression can itself hang
+    with contextlib.suppress(ImportError):  # pay for the import before the first deadline runs
+        import math_verify  # noqa: F401, PLC0415
+
+
+def _known(verdict: Verdict) -> "Future[Verdict]":
+    future: Future[Verdict] = Future()
+    future.set_result(verdict)
+    return future

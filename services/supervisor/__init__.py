@@ -1,0 +1,1 @@
+"""`openrs up`: the whole ring on this machine. Open `main.py` first."""

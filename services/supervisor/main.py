@@ -1,0 +1,192 @@
+"""`openrs up`: starts the ring on this machine, shows it, stops it in order.
+
+Started: Redis (unless an address is given), scorers, samplers, the learner. The run is over when
+the learner is. Stopped in this order, so that each can still hand on what it has: the learner
+(it writes a checkpoint), samplers, scorers, Redis. If a process fails, its last lines are shown
+and the exit code is not 0.
+"""
+
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+from openrs_core.connection import connect
+from openrs_core.errors import RunError
+from openrs_core.keys import STAGES, Keys
+from openrs_core.recipe import Recipe, load
+from openrs_core.run import keep_recipe
+from services.model import model_directory
+from services.supervisor.process import RingProcess
+from services.supervisor.redis_server import RedisServer
+from services.supervisor.view import View
+
+LOOK_SECONDS = 0.25
+EXIT_FAULT, EXIT_STOPPED = 1, 130
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is asked of `openrs up`, beside the recipe."""
+
+    run: str | None
+    redis_url: str | None
+    runs: Path
+    samplers: int
+    scorers: int
+    resume: bool
+
+
+def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
+    """Run a recipe to its end; returns the exit code."""
+    begun = time.monotonic()
+    recipe = load(recipe_path, overrides)
+    directory = run_directory(recipe, plan)
+    keep_recipe(directory, recipe)
+    with ExitStack() as cleanup:
+        url = plan.redis_url or _own_redis(directory, cleanup)
+        ring = Ring(recipe, directory, url, plan)
+        ring.refuse_taken()
+        model_directory(recipe)  # the toy is made here, where its progress can be seen
+        stop = _on_signals()
+        ring.start()
+        code = ring.watch(stop)
+    if code == 0:
+        _finish(directory, time.monotonic() - begun)
+    return code
+
+
+def run_directory(recipe: Recipe, plan: Plan) -> Path:
+    """Where this run is kept.
+
+    Raises:
+        RunError: the run id is no name, is taken, or there is nothing to resume.
+    """
+    name = plan.run or f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}", name):
+        raise RunError(f"--run {name!r}: use letters, digits, `-`, `_` and `.`")
+    directory = plan.runs / name
+    if directory.exists() and not plan.resume:
+        raise RunError(f"--run {name}: {directory} exists; choose another id, or add --resume")
+    if plan.resume and not directory.exists():
+        raise RunError(f"--run {name}: nothing to resume, {directory} does not exist")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+class Ring:
+    """The processes of one run."""
+
+    def __init__(self, recipe: Recipe, directory: Path, redis_url: str, plan: Plan) -> None:
+        self._recipe, self._directory, self._url, self._plan = recipe, directory, redis_url, plan
+        self._run = directory.name
+        self._client = connect(redis_url)
+        self._processes: list[RingProcess] = []
+
+    def refuse_taken(self) -> None:
+        """Raise RunError when this Redis already knows the run, unless it is resumed."""
+        if not self._plan.resume and self._client.exists(Keys(self._run).recipe):
+            raise RunError(
+                f"--run {self._run}: this Redis already holds a run of that id; choose another"
+            )
+
+    def start(self) -> None:
+        """Start every process; the learner is the last in the list."""
+        for role, count in (("scorer", self._plan.scorers), ("sampler", self._plan.samplers)):
+            for number in range(count):
+                self._launch(role, f"{role}-{number}", ["--name", f"{role}-{number}"])
+        self._launch("learner", "learner", ["--runs", str(self._directory.parent)])
+
+    def watch(self, stop: threading.Event) -> int:
+        """Show the run until it is over; the exit code."""
+        steps, bound = self._recipe.learner.steps, self._recipe.learner.max_staleness
+        with View(self._run, steps, bound, self._directory) as view:
+            while not stop.is_set() and all(p.exit_code is None for p in self._processes):
+                view.show(self._state(view), self._depths())
+                stop.wait(LOOK_SECONDS)
+            ended = [process for process in self._processes if process.exit_code is not None]
+            view.show("stopping", self._depths())
+            self._stop_in_order()
+            view.show("stopped" if stop.is_set() else "finished", self._depths())
+        return self._verdict(ended, stop)
+
+    def _verdict(self, ended: list[RingProcess], stop: threading.Event) -> int:
+        """0 when the learner finished; otherwise say who failed and show its last lines."""
+        failed = [process for process in ended if process.exit_code or process.name != "learner"]
+        if stop.is_set():
+            sys.stderr.write(
+                f"stopped; `openrs up RECIPE --run {self._run} --resume` goes on from here\n"
+            )
+            return EXIT_STOPPED
+        for process in failed:
+            sys.stderr.write(
+                f"{process.name} ended with exit code {process.exit_code}; the end of "
+                f"{process.log}:\n{process.last_lines()}\n"
+            )
+        return EXIT_FAULT if failed else 0
+
+    def _launch(self, role: str, name: str, options: list[str]) -> None:
+        arguments = [role, "--run", self._run, "--recipe", str(self._directory / "recipe.json")]
+        environment = {"OPENRS_REDIS": self._url, "OMP_NUM_THREADS": _threads()}
+        log = self._directory / "logs" / f"{name}.log"
+        arguments += ["--metrics-port", "0", *options]
+        self._processes.append(RingProcess(name, arguments, log, environment))
+
+    def _stop_in_order(self) -> None:
+        for role in ("learner", "sampler", "scorer"):
+            chosen = [process for process in self._processes if process.name.startswith(role)]
+            for process in chosen:
+                process.terminate()
+            for process in chosen:
+                process.wait()
+
+    def _depths(self) -> dict[str, int]:
+        keys = Keys(self._run)
+        return {stage: int(self._client.xlen(keys.stage(stage))) for stage in STAGES}
+
+    def _state(self, view: View) -> str:
+        if not view.progress.evaluations and not view.progress.steps:
+            return "starting"
+        done = len(view.progress.steps) >= self._recipe.learner.steps
+        return "last evaluation" if done else "training"
+
+
+def _threads() -> str:
+    """Half the cores: sampler and learner work at the same time."""
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 2) // 2))
+
+
+def _own_redis(directory: Path, cleanup: ExitStack) -> str:
+    server = RedisServer(directory / "redis")
+    cleanup.callback(server.stop)
+    return server.url
+
+
+def _on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return stop
+
+
+def _finish(directory: Path, wall_seconds: float) -> None:
+    """The last line: the run in JSON, with the wall time of everything."""
+    path = directory / "summary.json"
+    summary = {**json.loads(path.read_text()), "wall_seconds": round(wall_seconds, 1)}
+    line = json.dumps(summary)
+    path.write_text(line + "\n")
+    sys.stderr.write(f"run directory: {directory}\n")
+    sys.stdout.write(line + "\n")

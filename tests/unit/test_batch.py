@@ -1,0 +1,191 @@
+"""The batch: weights that add up, cuts that lose nothing, tensors with everything in its place."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.learner.batch import Aggregation, Layout, Sequence, assemble, cut, token_weights
+from services.learner.policy import CHUNK_TOKENS, Policy, load_policy
+from tests.tiny_model import tiny_recipe, write_tiny_model
+
+LAYOUTS: tuple[Layout, ...] = ("padded", "packed")
+BUDGET = 40
+
+lengths_by_group = st.lists(
+    st.lists(st.integers(1, 60), min_size=1, max_size=6), min_size=1, max_size=6
+)
+
+
+def sequence(number: int, prompt: int, completion: int) -> Sequence:
+    """Tokens that name their sequence and place, so that a mix-up shows."""
+    ids = tuple((17 * number + 3 * place) % 260 for place in range(prompt + completion))
+    drawn = tuple(-0.1 * number - 0.01 * place for place in range(completion))
+    return Sequence(ids[:prompt], ids[prompt:], drawn, number - 1.5, 1 / (number + 1))
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> list[Sequence]:
+    """Prompts and completions that fit the budget together, barely or easily."""
+    prompts = draw(st.lists(st.integers(1, BUDGET - 1), min_size=1, max_size=20))
+    return [
+        sequence(number, prompt, draw(st.integers(1, BUDGET - prompt)))
+        for number, prompt in enumerate(prompts)
+    ]
+
+
+# --- weights -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("aggregation", ["token", "sequence", "group"])
+@given(lengths=lengths_by_group)
+def test_weights_of_all_tokens_add_up_to_one(
+    aggregation: Aggregation, lengths: list[list[int]]
+) -> None:
+    weights = token_weights(lengths, aggregation, max_tokens=60)
+    pairs = zip(weights, lengths, strict=True)
+    total = sum(w * n for row, group in pairs for w, n in zip(row, group, strict=True))
+    assert total == pytest.approx(1)
+
+
+@given(lengths=lengths_by_group)
+def test_a_constant_weight_ignores_every_length(lengths: list[list[int]]) -> None:
+    sequences = sum(len(group) for group in lengths)
+    weights = token_weights(lengths, "constant", max_tokens=60)
+    assert weights == [[1 / (sequences * 60)] * len(group) for group in lengths]
+
+
+@given(lengths=lengths_by_group)
+def test_sequences_and_groups_get_equal_shares(lengths: list[list[int]]) -> None:
+    by_sequence = token_weights(lengths, "sequence", max_tokens=60)
+    by_group = token_weights(lengths, "group", max_tokens=60)
+    sequences = sum(len(group) for group in lengths)
+    for group, each, together in zip(lengths, by_sequence, by_group, strict=True):
+        assert [w * n for w, n in zip(each, group, strict=True)] == [
+            pytest.approx(1 / sequences) for _ in group
+        ]
+        assert sum(w * n for w, n in zip(together, group, strict=True)) == pytest.approx(
+            1 / len(lengths)
+        )
+
+
+# --- cuts --------------------------------------------------------------------------------------
+
+
+def computed(micro_batch: list[Sequence], layout: Layout) -> int:
+    """Tokens that go through the model, padding included."""
+    return assemble(micro_batch, layout, pad=0).input_ids.numel()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(batch=sequences(), ranks=st.integers(1, 5))
+def test_every_sequence_is_in_exactly_one_micro_batch(
+    layout: Layout, batch: list[Sequence], ranks: int
+) -> None:
+    found = [s for rank in cut(batch, BUDGET, ranks, layout) for part in rank for s in part]
+    assert Counter(found) == Counter(batch)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(batch=sequences(), ranks=st.integers(1, 5))
+def test_every_rank_has_as_many_micro_batches(
+    layout: Layout, batch: list[Sequence], ranks: int
+) -> None:
+    """Or the ranks would wait for one another for ever."""
+    parts = cut(batch, BUDGET, ranks, layout)
+    assert len(parts) == ranks
+    assert len({len(rank) for rank in parts}) == 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(batch=sequences(), ranks=st.integers(1, 5), budget=st.integers(1, 2 * BUDGET))
+def test_no_micro_batch_exceeds_the_budget_but_a_single_long_sequence(
+    layout: Layout, batch: list[Sequence], ranks: int, budget: int
+) -> None:
+    for rank in cut(batch, budget, ranks, layout):
+        for part in rank:
+            assert len(part) <= 1 or computed(part, layout) <= budget
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_large_enough_budget_cuts_nothing(layout: Layout) -> None:
+    batch = [sequence(number, 5, 5 + number) for number in range(6)]
+    assert [len(part) for part in cut(batch, 10**6, 1, layout)[0]] == [6]
+
+
+def test_a_rank_without_work_gets_an_empty_micro_batch() -> None:
+    alone = sequence(0, 3, 4)
+    assert cut([alone], BUDGET, 3, "padded") == [[[alone]], [[]], [[]]]
+
+
+# --- tensors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(batch=sequences())
+def test_every_completion_token_is_predicted_from_the_one_before_it(
+    layout: Layout, batch: list[Sequence]
+) -> None:
+    tensors = assemble(batch, layout, pad=0)
+    flat = tensors.input_ids.flatten()
+    expected = [t for s in batch for t in s.completion]
+    before = [t for s in batch for t in (s.prompt[-1:] + s.completion)[:-1]]
+    assert tensors.targets.tolist() == expected
+    assert flat[tensors.index].tolist() == before
+    assert flat[tensors.index + 1].tolist() == expected
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_values_of_a_sequence_are_given_to_each_of_its_tokens(layout: Layout) -> None:
+    batch = [sequence(0, 2, 3), sequence(1, 4, 1)]
+    tensors = assemble(batch, layout, pad=0)
+    assert tensors.advantages.tolist() == [-1.5, -1.5, -1.5, -0.5]
+    assert tensors.weights.tolist() == [1.0, 1.0, 1.0, 0.5]
+    drawn = batch[0].behaviour_logprobs + batch[1].behaviour_logprobs
+    assert torch.equal(tensors.behaviour_logprobs, torch.tensor(drawn))
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    model = write_tiny_model(tmp_path_factory.mktemp("tiny"))
+    return load_policy(tiny_recipe(model), model)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_sequence_has_the_same_logprobs_alone_and_among_others(
+    policy: Policy, layout: Layout
+) -> None:
+    batch = [sequence(0, 9, 30), sequence(1, 4, 1), sequence(2, 1, 17)]
+    with torch.no_grad():
+        together = policy(assemble(batch, layout, pad=0))
+        alone = [policy(assemble([each], "padded", pad=0)) for each in batch]
+    for found, expected in zip(together, map(torch.cat, zip(*alone, strict=True)), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_more_tokens_than_one_chunk_have_the_same_logprobs(policy: Policy) -> None:
+    batch = [sequence(number, 10, 390) for number in range(1 + CHUNK_TOKENS // 390)]
+    with torch.no_grad():
+        together = policy(assemble(batch, "padded", pad=0))[0]
+        alone = [policy(assemble([each], "padded", pad=0))[0] for each in batch]
+    assert len(together) > CHUNK_TOKENS
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+def test_an_empty_micro_batch_has_no_tokens_and_a_gradient_of_zero(policy: Policy) -> None:
+    logprobs, entropy = policy(assemble([], "padded", pad=0))
+    assert len(logprobs) == len(entropy) == 0
+    slopes = torch.autograd.grad(logprobs.sum(), list(policy.parameters()), allow_unused=True)
+    assert not any(slope.any() for slope in slopes if slope is not None)
+
+
+def test_models_are_written_alike_and_weights_follow_the_seed(tmp_path: Path) -> None:
+    """What other tests take for granted of tests/tiny_model.py."""
+    one, same, other = (
+        Path(write_tiny_model(tmp_path / name, seed=seed), "model.safetensors").read_bytes()
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert one == same != other
