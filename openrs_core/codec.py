@@ -23,10 +23,8 @@ _KINDS: dict[str, type[Message]] = {
     "scored_group": ScoredGroup,
     "weights_manifest": WeightsManifest,
 }
-_NAMES = {kind: name for name, kind in _KINDS.items()}
-_ADAPTERS: dict[type[Message], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in _KINDS.values()
-}
+_NAMES: dict[Any, str] = {kind: name for name, kind in _KINDS.items()}
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _KINDS.values()}
 
 M = TypeVar("M", bound=Message)
 

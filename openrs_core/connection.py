@@ -19,7 +19,7 @@ ANSWER_SECONDS = 30.0
 LOWEST_VERSION = (7, 0)
 
 
-def connect(url: str) -> "redis.Redis[bytes]":
+def connect(url: str) -> redis.Redis:
     """A client of the Redis at `url` (redis://, rediss:// or unix://), known to answer.
 
     Raises:
@@ -27,7 +27,7 @@ def connect(url: str) -> "redis.Redis[bytes]":
             or evicts keys.
     """
     try:
-        client: redis.Redis[bytes] = redis.Redis.from_url(
+        client: redis.Redis = redis.Redis.from_url(
             url,
             socket_timeout=BLOCK_SECONDS + ANSWER_SECONDS,
             socket_connect_timeout=5.0,

@@ -1,12 +1,12 @@
 """Every exception of openrs.
 
-    OpenRSError
-    ├── UserError            the user can mend it: one line, exit code 2, no traceback
-    │   ├── RecipeError      a recipe's key or value
-    │   └── RunError         a run id, a directory, an address, a model
-    ├── DecodeError          bytes that are no message; they go to the dead-letter stream
-    ├── WeightsError         a snapshot that is torn or altered; the old weights stay in force
-    └── ProtocolError        a process broke the rules of the ring: a bug of ours
+OpenRSError
+├── UserError            the user can mend it: one line, exit code 2, no traceback
+│   ├── RecipeError      a recipe's key or value
+│   └── RunError         a run id, a directory, an address, a model
+├── DecodeError          bytes that are no message; they go to the dead-letter stream
+├── WeightsError         a snapshot that is torn or altered; the old weights stay in force
+└── ProtocolError        a process broke the rules of the ring: a bug of ours
 """
 
 

@@ -7,7 +7,16 @@ from typing import Literal
 
 Format = Literal["plain", "json"]
 
-_QUIET = ("vllm", "transformers", "deepspeed", "DeepSpeed", "torch", "datasets", "httpx", "filelock")
+_QUIET = (
+    "vllm",
+    "transformers",
+    "deepspeed",
+    "DeepSpeed",
+    "torch",
+    "datasets",
+    "httpx",
+    "filelock",
+)
 
 
 class _Json(logging.Formatter):

@@ -50,11 +50,15 @@ WEIGHTS_REFUSED = Counter(
 )
 
 # --- scorer -----------------------------------------------------------------------------------
-VERDICTS = Counter("openrs_scorer_verdicts", "How many verdicts were given, by verdict", ["verdict"])
+VERDICTS = Counter(
+    "openrs_scorer_verdicts", "How many verdicts were given, by verdict", ["verdict"]
+)
 SCORE_SECONDS = Histogram(
     "openrs_scorer_group_seconds", "How long scoring one group took", buckets=_SECONDS
 )
-VERIFIERS_KILLED = Counter("openrs_scorer_verifiers_killed", "How many verifiers were killed or died")
+VERIFIERS_KILLED = Counter(
+    "openrs_scorer_verifiers_killed", "How many verifiers were killed or died"
+)
 
 # --- learner ----------------------------------------------------------------------------------
 LEARNER_VERSION = Gauge("openrs_learner_policy_version", "How many optimizer steps were made")
@@ -82,7 +86,9 @@ HELD_OUT = Gauge(
 PUBLISH_SECONDS = Histogram(
     "openrs_learner_publish_seconds", "How long publishing weights took", buckets=_SECONDS
 )
-PUBLISHED_BYTES = Counter("openrs_learner_published_bytes", "How many bytes of weights were published")
+PUBLISHED_BYTES = Counter(
+    "openrs_learner_published_bytes", "How many bytes of weights were published"
+)
 CHECKPOINT_SECONDS = Histogram(
     "openrs_learner_checkpoint_seconds", "How long writing a checkpoint took", buckets=_SECONDS
 )

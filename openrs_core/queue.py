@@ -64,7 +64,11 @@ class Queue:
     """One consumer's view of a run's streams."""
 
     def __init__(
-        self, client: "redis.Redis[bytes]", run: str, consumer: str, redelivery_seconds: float = 60.0
+        self,
+        client: redis.Redis,
+        run: str,
+        consumer: str,
+        redelivery_seconds: float = 60.0,
     ) -> None:
         self.keys = Keys(run)
         self.redelivery_seconds = redelivery_seconds
@@ -76,11 +80,15 @@ class Queue:
         for stage in STAGES:
             self._ensure_group(stage)
 
-    def publish(self, stage: Stage, messages: Iterable[Prompt | RolloutGroup | ScoredGroup]) -> None:
+    def publish(
+        self, stage: Stage, messages: Iterable[Prompt | RolloutGroup | ScoredGroup]
+    ) -> None:
         """Append messages to a stage, in one round trip."""
         pipeline = self._client.pipeline(transaction=False)
         for message in messages:
-            pipeline.xadd(self.keys.stage(stage), {"body": encode(message), "id": group_id(message)})
+            pipeline.xadd(
+                self.keys.stage(stage), {"body": encode(message), "id": group_id(message)}
+            )
         pipeline.execute()
 
     def read(self, stage: Stage, kind: type[M], count: int, *, block: bool) -> list[Delivery[M]]:
@@ -115,7 +123,7 @@ class Queue:
             self._ack(keys=[self.keys.stage(stage)], args=[GROUP, *ids])
 
     def renew(self, stage: Stage, taken: Iterable[Delivery[M]]) -> None:
-        """Keep the claim on work in progress; writes only when a quarter of the lease has passed."""
+        """Keep the claim on work in progress; writes only once a quarter of the lease is over."""
         now = time.monotonic()
         if now < self._next_renewal[stage]:
             return
@@ -160,9 +168,7 @@ class Queue:
             self._next_claim[stage] = now + self.redelivery_seconds / RENEWALS_PER_LEASE
         return entries
 
-    def _new(
-        self, stage: Stage, count: int, block: bool
-    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    def _new(self, stage: Stage, count: int, block: bool) -> list[tuple[bytes, dict[bytes, bytes]]]:
         milliseconds = int(BLOCK_SECONDS * 1000) if block else None
         streams = {self.keys.stage(stage): ">"}
         answer = self._client.xreadgroup(GROUP, self._consumer, streams, count, milliseconds)

@@ -250,7 +250,7 @@ class Recipe(Section):
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a TOML file (or a run's resolved `recipe.json`), with `section.key=value` overrides applied.
+    """The recipe in a TOML file or a run's `recipe.json`, with `section.key=value` overrides.
 
     Raises:
         RecipeError: no such file, no TOML, or a key or value that is refused.
@@ -260,7 +260,9 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         text = path.read_text(encoding="utf-8")
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
-        raise RecipeError(f"recipe {path}: {error.strerror}; give the path of a .toml file") from error
+        raise RecipeError(
+            f"recipe {path}: {error.strerror}; give the path of a .toml file"
+        ) from error
     except ValueError as error:  # what TOML, JSON and UTF-8 decoding raise
         raise RecipeError(f"recipe {path}: cannot be read: {error}") from error
     for override in overrides:

@@ -10,7 +10,7 @@ from openrs_core.keys import Keys
 from openrs_core.recipe import Recipe, differences
 
 
-def agree(client: "redis.Redis[bytes]", run: str, recipe: Recipe) -> None:
+def agree(client: redis.Redis, run: str, recipe: Recipe) -> None:
     """Make sure that every process of the run holds the same recipe; the first one sets it.
 
     Raises:
@@ -45,6 +45,6 @@ def keep_recipe(directory: Path, recipe: Recipe) -> None:
         )
 
 
-def next_incarnation(client: "redis.Redis[bytes]", run: str) -> int:
+def next_incarnation(client: redis.Redis, run: str) -> int:
     """Begin a new life of the learner; the first is 1."""
     return int(client.incr(Keys(run).incarnation))

@@ -92,7 +92,7 @@ def up(
     overrides: Overrides = None,
 ) -> None:
     """Start the whole ring on this machine, show it, and stop it in order."""
-    from services.supervisor.main import Plan, main  # noqa: PLC0415
+    from services.supervisor.main import Plan, main
 
     plan = Plan(
         run=run, redis_url=redis, runs=runs, samplers=samplers, scorers=scorers, resume=resume
@@ -112,7 +112,7 @@ def sampler(
     overrides: Overrides = None,
 ) -> None:
     """Sample completions with vLLM; start as many as you have GPUs for."""
-    from services.sampler.main import main  # noqa: PLC0415
+    from services.sampler.main import main
 
     settings = Settings(
         redis_url=redis, run=run, name=name or _own_name("sampler"),
@@ -133,7 +133,7 @@ def scorer(
     overrides: Overrides = None,
 ) -> None:
     """Score completions with math-verify; needs neither torch nor a GPU."""
-    from services.scorer.main import main  # noqa: PLC0415
+    from services.scorer.main import main
 
     settings = Settings(
         redis_url=redis, run=run, name=name or _own_name("scorer"),
@@ -154,7 +154,7 @@ def learner(
     overrides: Overrides = None,
 ) -> None:
     """Train with DeepSpeed; goes on from the run's newest checkpoint. One per run."""
-    from services.learner.main import main  # noqa: PLC0415
+    from services.learner.main import main
 
     settings = Settings(
         redis_url=redis, run=run, name="learner",
@@ -175,7 +175,7 @@ def toy(
     seed: Annotated[int, typer.Option(min=0, help="Of the model and the problems.")] = 0,
 ) -> None:
     """Make the toy model and its problems as files, to look at or to build upon."""
-    from services.toy.files import write_toy  # noqa: PLC0415
+    from services.toy.files import write_toy
 
     for line in write_toy(directory, seed):
         typer.echo(line)
@@ -187,7 +187,7 @@ def export(
     directory: Annotated[Path, typer.Argument(help="Where to put it; must not exist.")],
 ) -> None:
     """Write a checkpoint's model as a plain Hugging Face directory."""
-    from services.export import export_model  # noqa: PLC0415
+    from services.export import export_model
 
     typer.echo(export_model(checkpoint, directory))
 

@@ -14,7 +14,7 @@ def model_directory(recipe: Recipe) -> str:
     """
     path = recipe.model.path
     if path == "toy":
-        from services.toy.cache import ensure_toy  # noqa: PLC0415  imports torch when it must
+        from services.toy.cache import ensure_toy
 
         return str(ensure_toy(recipe))
     looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
@@ -24,5 +24,7 @@ def model_directory(recipe: Recipe) -> str:
             raise RunError(f"model.path is {path!r}: no config.json there; give a model directory")
         return str(directory)
     if looks_local:
-        raise RunError(f"model.path is {path!r}: no such directory; give one, or a hub id owner/name")
+        raise RunError(
+            f"model.path is {path!r}: no such directory; give one, or a hub id owner/name"
+        )
     return path

@@ -38,7 +38,7 @@ class Snapshot:
 class Publisher:
     """The learner's end."""
 
-    def __init__(self, client: "redis.Redis[bytes]", run: str) -> None:
+    def __init__(self, client: redis.Redis, run: str) -> None:
         self._client, self._keys = client, Keys(run)
         self._kept: list[str] = []
 
@@ -58,7 +58,10 @@ class Publisher:
             digest=blake3(view).hexdigest(),
         )
         self._client.xadd(
-            self._keys.manifests, {"body": encode(manifest)}, maxlen=KEPT_MANIFESTS, approximate=False
+            self._keys.manifests,
+            {"body": encode(manifest)},
+            maxlen=KEPT_MANIFESTS,
+            approximate=False,
         )
         self._remove_superseded(key)
         return manifest
@@ -79,7 +82,7 @@ class Publisher:
 class Receiver:
     """A sampler's end."""
 
-    def __init__(self, client: "redis.Redis[bytes]", run: str) -> None:
+    def __init__(self, client: redis.Redis, run: str) -> None:
         self._client, self._keys = client, Keys(run)
         self._seen = b""
         self.in_force: tuple[int, int] | None = None

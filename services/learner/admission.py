@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from openrs_core import metrics
+from openrs_core.keys import STAGES
 from openrs_core.ledger import ENDS, Issued, Ledger, Policy
 from openrs_core.messages import Prompt, Sampling, ScoredGroup
 from openrs_core.queue import Delivery, Queue
@@ -42,7 +43,12 @@ class Admission:
     """The learner's gate to the ring."""
 
     def __init__(
-        self, queue: Queue, ledger: Ledger, problems: Problems, evaluation: Evaluation, recipe: Recipe
+        self,
+        queue: Queue,
+        ledger: Ledger,
+        problems: Problems,
+        evaluation: Evaluation,
+        recipe: Recipe,
     ) -> None:
         self._queue, self.ledger, self._problems = queue, ledger, problems
         self._evaluation, self._recipe = evaluation, recipe
@@ -105,8 +111,8 @@ class Admission:
     def observe(self) -> None:
         """Gauges of the ring."""
         metrics.GROUPS_IN_FLIGHT.set(len(self.ledger.in_flight))
-        for stage in ("prompts", "rollouts", "scored"):
-            metrics.STREAM_DEPTH.labels(stage).set(self._queue.depth(stage))  # type: ignore[arg-type]
+        for stage in STAGES:
+            metrics.STREAM_DEPTH.labels(stage).set(self._queue.depth(stage))
 
     def _turn(self, learner: Policy) -> bool:
         """One read of the stream; did anything come?"""

@@ -10,9 +10,11 @@ ranks give the same gradient:
     constant  1 / (S * max_tokens)        (Dr. GRPO, arXiv 2503.20783)
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -53,7 +55,7 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> "MicroBatch":
         """The same on another device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: value.to(device) if value is not None else None
             for name in self.__slots__
             for value in [getattr(self, name)]
@@ -61,20 +63,25 @@ class MicroBatch:
         return MicroBatch(**moved)
 
 
-def token_weights(lengths: Many[Many[int]], aggregation: Aggregation, max_tokens: int) -> list[list[float]]:
+def token_weights(
+    lengths: Many[Many[int]], aggregation: Aggregation, max_tokens: int
+) -> list[list[float]]:
     """The weight of each token of each completion; `lengths` are completion lengths by group."""
     total = sum(sum(group) for group in lengths)
     sequences = sum(len(group) for group in lengths)
-    weights = {
-        "token": lambda group, length: 1 / total,
-        "sequence": lambda group, length: 1 / (sequences * length),
-        "group": lambda group, length: 1 / (len(lengths) * sum(group)),
-        "constant": lambda group, length: 1 / (sequences * max_tokens),
-    }[aggregation]
-    return [[weights(group, length) for length in group] for group in lengths]
+    of_group: dict[Aggregation, Callable[[int, int], float]] = {
+        "token": lambda _group, _length: 1 / total,
+        "sequence": lambda _group, length: 1 / (sequences * length),
+        "group": lambda group, _length: 1 / (len(lengths) * group),
+        "constant": lambda _group, _length: 1 / (sequences * max_tokens),
+    }
+    weight = of_group[aggregation]
+    return [[weight(sum(group), length) for length in group] for group in lengths]
 
 
-def cut(sequences: Many[Sequence], budget: int, ranks: int, layout: Layout) -> list[list[list[Sequence]]]:
+def cut(
+    sequences: Many[Sequence], budget: int, ranks: int, layout: Layout
+) -> list[list[list[Sequence]]]:
     """Micro-batches for each rank: `[rank][micro-batch][sequence]`, equally many for every rank.
 
     Longest first, so that rows of a padded micro-batch are of like length. A rank without work
@@ -104,8 +111,8 @@ def assemble(sequences: Many[Sequence], layout: Layout, pad: int) -> MicroBatch:
     positions = [list(range(len(row))) for row in ids]
     if layout == "packed":
         starts = [sum(len(row) for row in ids[:number]) for number in range(len(ids))]
-        joined = [sum(ids, [])]
-        return _tensors(joined, [sum(positions, [])], None, sequences, starts)
+        joined = [list(chain.from_iterable(ids))]
+        return _tensors(joined, [list(chain.from_iterable(positions))], None, sequences, starts)
     width = max(len(row) for row in ids)
     mask = [[1] * len(row) + [0] * (width - len(row)) for row in ids]
     padded = [row + [pad] * (width - len(row)) for row in ids]

@@ -62,7 +62,9 @@ class Evaluation:
     def due(self, version: int) -> bool:
         """Is it this version's turn?"""
         last = self._recipe.learner.steps
-        return bool(self._problems) and (version % self._recipe.evaluation.every == 0 or version == last)
+        return bool(self._problems) and (
+            version % self._recipe.evaluation.every == 0 or version == last
+        )
 
     def begin(self, learner: Policy, now: float) -> None:
         """Queue the prompts of an evaluation of the newest policy."""
@@ -81,7 +83,7 @@ class Evaluation:
                 )  # fmt: skip
 
     def next_prompts(self, *, alone: bool) -> Iterable[Prompt]:
-        """Prompts to issue now: all of them when nothing else runs, else a step's worth in flight."""
+        """Prompts to issue now: all when nothing else runs, else a step's worth in flight."""
         rules = self._recipe.learner
         most = max(1, rules.groups_per_step * rules.group_size // self._recipe.evaluation.samples)
         flying = len(self._away) - len(self._waiting)
@@ -100,8 +102,9 @@ class Evaluation:
     def _modes(self) -> Iterable[tuple[str, Sampling]]:
         rules = self._recipe.evaluation
         longest = rules.max_tokens or self._recipe.sampler.max_tokens
-        yield "sampled", Sampling(
-            temperature=rules.temperature, max_tokens=longest, group_size=rules.samples
+        yield (
+            "sampled",
+            Sampling(temperature=rules.temperature, max_tokens=longest, group_size=rules.samples),
         )
         if rules.greedy:
             yield "greedy", Sampling(temperature=0.0, max_tokens=longest, group_size=1)

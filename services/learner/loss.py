@@ -35,7 +35,11 @@ class TokenLoss:
 
 
 def token_loss(
-    logprobs: Tensor, behaviour: Tensor, advantages: Tensor, rules: Learner, reference: Tensor | None
+    logprobs: Tensor,
+    behaviour: Tensor,
+    advantages: Tensor,
+    rules: Learner,
+    reference: Tensor | None,
 ) -> TokenLoss:
     """The loss of each token; all arguments [N], `reference` only with a KL weight."""
     log_ratio = (logprobs - behaviour).clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND)
@@ -56,7 +60,9 @@ def k3(logprobs: Tensor, other: Tensor) -> Tensor:
     return difference.exp() - difference - 1
 
 
-def _cispo(logprobs: Tensor, ratio: Tensor, advantages: Tensor, cap: float) -> tuple[Tensor, Tensor]:
+def _cispo(
+    logprobs: Tensor, ratio: Tensor, advantages: Tensor, cap: float
+) -> tuple[Tensor, Tensor]:
     capped = ratio.detach().clamp(max=cap)
     return -capped * advantages * logprobs, ratio.detach() > cap
 

@@ -42,14 +42,14 @@ def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
 
 def follow(recipe: Recipe) -> None:
     """Be one of the other ranks."""
-    from services.learner.trainer import DeepSpeedTrainer  # noqa: PLC0415
+    from services.learner.trainer import DeepSpeedTrainer
 
     DeepSpeedTrainer(recipe, model_directory(recipe)).follow()
 
 
-def lead(learner: "Learner", client: "redis.Redis[bytes]", run_id: str, stop: threading.Event) -> None:
+def lead(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.Event) -> None:
     """Be the rank that speaks to Redis."""
-    from services.learner.loop import run  # noqa: PLC0415
+    from services.learner.loop import run
 
     begun = time.monotonic()
     try:
@@ -61,7 +61,7 @@ def lead(learner: "Learner", client: "redis.Redis[bytes]", run_id: str, stop: th
     logger.info("summary %s", json.dumps(summary))
 
 
-def begin(learner: "Learner", client: "redis.Redis[bytes]", run_id: str) -> Policy:
+def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
     """Begin a new life: from the newest checkpoint, or from the base model."""
     incarnation = next_incarnation(client, run_id)
     learner.publisher.remove_foreign()
@@ -77,20 +77,18 @@ def begin(learner: "Learner", client: "redis.Redis[bytes]", run_id: str) -> Poli
     return policy
 
 
-def build(
-    recipe: Recipe, client: "redis.Redis[bytes]", settings: Settings, directory: Path
-) -> "Learner":
+def build(recipe: Recipe, client: redis.Redis, settings: Settings, directory: Path) -> "Learner":
     """Everything the loop turns; what can be refused cheaply is looked at first."""
     model = model_directory(recipe)
-    from transformers import AutoTokenizer  # noqa: PLC0415  slow imports after the cheap checks
+    from transformers import AutoTokenizer
 
-    from services.learner.admission import Admission  # noqa: PLC0415
-    from services.learner.checkpoints import Checkpoints  # noqa: PLC0415
-    from services.learner.evaluation import Evaluation  # noqa: PLC0415
-    from services.learner.loop import Learner  # noqa: PLC0415
-    from services.learner.problems import load_problems  # noqa: PLC0415
-    from services.learner.record import Record  # noqa: PLC0415
-    from services.learner.trainer import DeepSpeedTrainer  # noqa: PLC0415
+    from services.learner.admission import Admission
+    from services.learner.checkpoints import Checkpoints
+    from services.learner.evaluation import Evaluation
+    from services.learner.loop import Learner
+    from services.learner.problems import load_problems
+    from services.learner.record import Record
+    from services.learner.trainer import DeepSpeedTrainer
 
     tokenizer, rules = AutoTokenizer.from_pretrained(model), recipe.learner
     held_out = load_problems(recipe, "held_out", tokenizer) if recipe.data.held_out else None

@@ -35,14 +35,17 @@ class Policy(nn.Module):
         scored = hidden.flatten(0, 1)[batch.index]  # [N, H]
         head = self.model.get_output_embeddings().weight
         logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
-        for rows, targets in zip(scored.split(CHUNK_TOKENS), batch.targets.split(CHUNK_TOKENS), strict=True):
+        chunks = torch.split(scored, CHUNK_TOKENS), torch.split(batch.targets, CHUNK_TOKENS)
+        for rows, targets in zip(*chunks, strict=True):
             chunk = checkpoint(_scored, rows, head, targets, self.temperature, use_reentrant=False)
             logprobs.append(chunk[0])
             entropy.append(chunk[1])
         return torch.cat(logprobs), torch.cat(entropy) if entropy else logprobs[0].detach()
 
 
-def _scored(rows: Tensor, head: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _scored(
+    rows: Tensor, head: Tensor, targets: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
     logits = rows.float() @ head.float().T / temperature
     normaliser = logits.logsumexp(-1)
     chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
@@ -66,7 +69,7 @@ def load_policy(recipe: Recipe, directory: str) -> Policy:
 
 def _attention(recipe: Recipe) -> str:
     """Packed sequences want a kernel that skips what they do not attend to."""
-    from transformers.utils import is_flash_attn_2_available  # noqa: PLC0415
+    from transformers.utils import is_flash_attn_2_available
 
     wanted = recipe.learner.layout == "packed" and torch.cuda.is_available()
     return "flash_attention_2" if wanted and is_flash_attn_2_available() else "sdpa"

@@ -70,7 +70,9 @@ def load_problems(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> Problem
     source = recipe.data.train if split == "train" else recipe.data.held_out
     rows = list(_rows(recipe, source, split))
     rendered = [_render(row, number, recipe.data, tokenizer) for number, row in enumerate(rows)]
-    kept = [problem for problem in rendered if len(problem.token_ids) <= recipe.data.max_prompt_tokens]
+    kept = [
+        problem for problem in rendered if len(problem.token_ids) <= recipe.data.max_prompt_tokens
+    ]
     if len(kept) < len(rendered):
         logger.info(
             "%s: left out %d of %d problems, longer than data.max_prompt_tokens = %d",
@@ -99,7 +101,9 @@ def _lines(path: Path, split: Split) -> Iterator[Mapping[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise RunError(f"data.{split} is {str(path)!r}: {error.strerror}; give a .jsonl file") from error
+        raise RunError(
+            f"data.{split} is {str(path)!r}: {error.strerror}; give a .jsonl file"
+        ) from error
     for number, line in enumerate(lines, start=1):
         try:
             yield json.loads(line)
@@ -108,12 +112,12 @@ def _lines(path: Path, split: Split) -> Iterator[Mapping[str, Any]]:
 
 
 def _hub(source: str, split: Split) -> Iterator[Mapping[str, Any]]:
-    """A data set of the Hugging Face hub (or its local cache): the split `train`, or its only one."""
-    from datasets import load_dataset  # noqa: PLC0415  heavy, and only for hub data
+    """A data set of the Hugging Face hub or its cache: the split `train`, or its only one."""
+    from datasets import load_dataset
 
     try:
         found = load_dataset(source)
-    except Exception as error:  # noqa: BLE001  the library raises a dozen kinds for "not there"
+    except Exception as error:
         raise RunError(
             f"data.{split} is {source!r}: no such data set on the hub or in the cache ({error}); "
             "give a .jsonl file or a hub id owner/name"

@@ -1,10 +1,10 @@
 """What a run leaves behind for people and programs: the run directory, and Prometheus.
 
-    recipe.json     the resolved recipe
-    metrics.jsonl   one line per step (`"kind": "step"`) and per evaluation (`"evaluation"`)
-    samples.jsonl   one completion per step, to read
-    summary.json    the last line of the run
-    checkpoints/    see `checkpoints`
+recipe.json     the resolved recipe
+metrics.jsonl   one line per step (`"kind": "step"`) and per evaluation (`"evaluation"`)
+samples.jsonl   one completion per step, to read
+summary.json    the last line of the run
+checkpoints/    see `checkpoints`
 """
 
 import json
@@ -129,7 +129,7 @@ def _made_by(collected: Collected) -> dict[str, Any]:
 
 def _staleness(line: dict[str, Any]) -> int:
     """The worst staleness of a step, from the recorded versions of its tokens."""
-    return max(group["staleness"] for group in line["groups"])
+    return max(int(group["staleness"]) for group in line["groups"])
 
 
 def _observe(

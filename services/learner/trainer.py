@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch._C._distributed_c10d import HashStore
 
 from openrs_core.recipe import Recipe
 from services.learner.batch import MicroBatch, Sequence, assemble, cut
@@ -214,14 +215,14 @@ def _join() -> None:
         dist.init_process_group(backend)
     else:
         os.environ.setdefault("LOCAL_RANK", "0")
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
 
 
 def _initialize(policy: Policy, recipe: Recipe) -> Any:
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    import deepspeed  # noqa: PLC0415  after the environment is set
-    import deepspeed.ops  # noqa: PLC0415
+    import deepspeed
+    import deepspeed.ops
 
     # A C++ extension that takes minutes to compile, and that gloo does without
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -81,7 +81,7 @@ class VllmEngine:
         self._engine.set_weight_version(self._policy)
 
     def _params(self, prompt: Prompt) -> Any:
-        from vllm.sampling_params import RequestOutputKind, SamplingParams  # noqa: PLC0415
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         sampling = prompt.sampling
         return SamplingParams(
@@ -103,7 +103,9 @@ class VllmEngine:
     def _completion(self, drawn: Any) -> Completion:
         ids = tuple(drawn.token_ids)
         # vLLM can round a certain token's log-probability to just above 0
-        logprobs = (min(at[token].logprob, 0.0) for token, at in zip(ids, drawn.logprobs, strict=True))
+        logprobs = (
+            min(at[token].logprob, 0.0) for token, at in zip(ids, drawn.logprobs, strict=True)
+        )
         return Completion(
             token_ids=ids,
             behaviour_logprobs=tuple(logprobs),
@@ -129,12 +131,12 @@ def _loader(tensors: dict[str, Any]) -> Callable[[Any], None]:
 
 def _start(recipe: Recipe, model: str) -> Any:
     """The vLLM engine on whatever this machine has."""
-    import torch  # noqa: PLC0415
+    import torch
 
     on_gpu = torch.cuda.is_available()
     for key, value in (_BEFORE_IMPORT | ({} if on_gpu else _BEFORE_IMPORT_CPU)).items():
         os.environ.setdefault(key, value)
-    from vllm import LLM  # noqa: PLC0415
+    from vllm import LLM
 
     if not on_gpu:
         _keep_weights_plain()
@@ -162,6 +164,6 @@ def _keep_weights_plain() -> None:
 
     A packed copy of a tied lm_head would keep serving the old weights after an update, silently.
     """
-    import vllm._custom_ops as ops  # noqa: PLC0415
+    import vllm._custom_ops as ops
 
     ops._supports_onednn = False

@@ -16,7 +16,7 @@ def main(recipe: Recipe, settings: Settings) -> None:
         client = connect(settings.redis_url)
         agree(client, settings.run, recipe)
         model = model_directory(recipe)
-        from services.sampler.engine import VllmEngine  # noqa: PLC0415  after the cheap checks
+        from services.sampler.engine import VllmEngine
 
         engine = VllmEngine(recipe, model, settings.name)
         queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)

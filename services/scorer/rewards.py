@@ -10,7 +10,6 @@ options: it counted characters, and did not stop at M.
 
 import math
 import re
-from collections.abc import Mapping
 
 from openrs_core.messages import Score, Verdict
 from openrs_core.recipe import Cosine, Scorer
@@ -29,13 +28,12 @@ def score(text: str, tokens: int, verdict: Verdict, rules: Scorer) -> Score:
     A `timeout` or `error` earns nothing: nobody knows whether the answer was right.
     """
     known = verdict in ("correct", "incorrect", "no_answer")
-    components = {
+    components: dict[str, float] = {
         name: _component(name, text, tokens, verdict, rules) if known else 0.0
         for name in rules.weights
     }
-    return Score(
-        reward=_weighted(components, rules.weights), components=components, verdict=verdict
-    )
+    reward = sum(weight * components[name] for name, weight in rules.weights.items())
+    return Score(reward=reward, components=components, verdict=verdict)
 
 
 def has_format(text: str, form: str) -> bool:
@@ -62,7 +60,3 @@ def _component(name: str, text: str, tokens: int, verdict: Verdict, rules: Score
         return float(has_format(text, rules.format))
     length = tokens if rules.cosine.unit == "tokens" else len(text)
     return cosine(length, correct, rules.cosine)
-
-
-def _weighted(components: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    return sum(weights[name] * value for name, value in components.items())

@@ -72,7 +72,7 @@ class VerifierPool:
 
 
 def verdict_of(future: "Future[Verdict]") -> Verdict:
-    """The verdict of a finished verification; a killed child's is `timeout`, a dead one's `error`."""
+    """The verdict of a verification; a killed child's is `timeout`, a dead one's `error`."""
     try:
         return future.result()
     except FutureTimeoutError:
@@ -86,7 +86,7 @@ def verdict_of(future: "Future[Verdict]") -> Verdict:
 
 def verify(answer: str, reference: str) -> Verdict:
     """Compare two answers (in a child)."""
-    from math_verify.errors import TimeoutException  # noqa: PLC0415  the parent stays small
+    from math_verify.errors import TimeoutException
 
     try:
         return _compare(answer, reference)
@@ -97,7 +97,7 @@ def verify(answer: str, reference: str) -> Verdict:
 
 
 def _compare(answer: str, reference: str) -> Verdict:
-    from math_verify import verify as equal  # noqa: PLC0415
+    from math_verify import verify as equal
 
     gold, given = _parse(reference), _parse(answer)
     if not gold:
@@ -110,7 +110,7 @@ def _compare(answer: str, reference: str) -> Verdict:
 
 @lru_cache(maxsize=4096)
 def _parse(answer: str) -> list[Any]:
-    from math_verify import LatexExtractionConfig, parse  # noqa: PLC0415
+    from math_verify import LatexExtractionConfig, parse
 
     config = [LatexExtractionConfig(boxed_match_priority=0)]
     boxed = answer if "\\boxed{" in answer else f"\\boxed{{{answer.strip().strip('$')}}}"
@@ -128,7 +128,7 @@ def _begin_child(memory_mib: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.disable(logging.CRITICAL)  # printing a hostile expression can itself hang
     with contextlib.suppress(ImportError):  # pay for the import before the first deadline runs
-        import math_verify  # noqa: F401, PLC0415
+        import math_verify  # noqa: F401
 
 
 def _known(verdict: Verdict) -> "Future[Verdict]":

@@ -23,15 +23,17 @@ def die_with_parent() -> None:
 class RingProcess:
     """A role that runs `openrs ROLE ...` and writes its log to a file."""
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], log: Path, env: Mapping[str, str]
+    ) -> None:
         self.name, self.log = name, log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.cli", *arguments],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                 env={**os.environ, **env}, start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  the child has one thread and no lock
+                preexec_fn=die_with_parent,
             )  # fmt: skip
 
     @property

@@ -30,9 +30,9 @@ class RedisServer:
         socket = Path(self._sockets.name) / "redis.sock"
         self.url = f"unix://{socket}"
         with (directory / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [_binary(), *_arguments(directory, socket)],
-                stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509
+                stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         self._await_ready(directory)
 

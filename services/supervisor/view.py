@@ -64,7 +64,10 @@ class View:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self._live.stop()
 
@@ -82,7 +85,9 @@ class View:
         for name, value in self._rows(depths):
             table.add_row(Text(name, style="dim"), value)
         seconds = int(time.monotonic() - self._begun)
-        head = Text(f"openrs {self._run}  {seconds // 60}:{seconds % 60:02d}  {state}", style="bold")
+        head = Text(
+            f"openrs {self._run}  {seconds // 60}:{seconds % 60:02d}  {state}", style="bold"
+        )
         done = len(self.progress.steps)
         return Group(head, ProgressBar(total=self._steps, completed=done, width=60), table)
 
@@ -100,7 +105,10 @@ class View:
             ("step", f"{last['version']} of {self._steps}"),
             ("reward", f"{last['reward']:.3f}  {curve([s['reward'] for s in progress.steps])}"),
             ("answer length", _length(progress.steps)),
-            ("staleness", f"at most {last['staleness_max']} (bound {self._bound}) in the last step"),
+            (
+                "staleness",
+                f"at most {last['staleness_max']} (bound {self._bound}) in the last step",
+            ),
             ("tokens/s", f"{progress.tokens_per_second:,.0f} trained"),
             *rows,
         ]

@@ -48,7 +48,7 @@ def ensure_toy(recipe: Recipe) -> Path:
 
 
 def _make(recipe: Recipe, directory: Path) -> None:
-    import torch  # noqa: PLC0415  heavy: only who makes the model pays
+    import torch
 
     from services.toy.progress import shown
     from services.toy.tokenizer import train_tokenizer

@@ -119,15 +119,17 @@ class School:
             )  # fmt: skip
         texts = self._tokenizer.batch_decode(out[:, prompts.shape[1] :], skip_special_tokens=True)
         golds = [problem.answer for problem in self._exam for _ in range(CHECK_SAMPLES)]
-        right = [text.endswith(f"\\boxed{{{gold}}}") for text, gold in zip(texts, golds, strict=True)]
-        return sum(right) / len(right)
+        right = [
+            text.endswith(f"\\boxed{{{gold}}}") for text, gold in zip(texts, golds, strict=True)
+        ]
+        return float(sum(right) / len(right))
 
     def _step(self, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
         ids, labels = self._batch(phase)
         logits = self._model(input_ids=ids).logits[:, :-1]
         loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         optimizer.step()
 
@@ -149,7 +151,7 @@ class School:
             text = problem.demonstration(
                 careful=self._draw.random() < phase.careful, boxed=self._draw.random() < phase.boxed
             )
-            answer = self._tokenizer.encode(text) + [self._tokenizer.eos_token_id]
+            answer = [*self._tokenizer.encode(text), self._tokenizer.eos_token_id]
             yield self._prompt(problem), answer
 
     def _prompt(self, problem: ChainSum) -> list[int]:

@@ -193,7 +193,7 @@ def test_policies_say_where_the_weights_moved(float32: Drawn) -> None:
     for completion in completions:
         runs = [(run.version, run.count) for run in completion.policies]
         late = len(completion.token_ids) - SWITCH
-        assert runs == [(0, SWITCH), (1, late)] if late > 0 else [(0, SWITCH + late)]
+        assert runs == ([(0, SWITCH), (1, late)] if late > 0 else [(0, SWITCH + late)])
     assert any(len(completion.policies) == 2 for completion in completions)
 
 

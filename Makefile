@@ -1,0 +1,71 @@
+# What people and CI call. `make demo` and `make test` set up everything they need.
+PYTHON ?= python3.11
+VENV   ?= .venv
+SEED   ?= 0
+# Where pip finds a CPU build of torch when it does not see one by itself.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+PROJECT := pyproject.toml locks/cpu.txt locks/dev.txt
+
+.PHONY: install demo test unit integration e2e check fmt lint types imports docs lock wheel clean
+.DEFAULT_GOAL := check
+
+install: $(READY)            ## a virtual environment with everything, at the locked versions
+
+# --no-deps: the lock is complete, and leaves out torchvision, torchaudio and torchcodec, whose
+# CUDA builds break transformers beside a CPU torch.
+$(READY): $(PROJECT)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps -r locks/cpu.txt -r locks/dev.txt \
+	    || $(BIN)/pip install --quiet --no-deps --extra-index-url $(TORCH_INDEX) -r locks/cpu.txt -r locks/dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install                ## train the toy model; SEED=n for another one
+	$(BIN)/openrs up recipes/toy.toml --set seed=$(SEED)
+
+test: unit integration e2e   ## everything, without network use
+
+unit: install
+	$(BIN)/pytest tests/unit
+
+integration: install
+	$(BIN)/pytest tests/integration
+
+e2e: install
+	$(BIN)/pytest tests/e2e
+
+check: lint types imports docs-current unit   ## what every commit passes
+
+fmt: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell services openrs_core tests docs README.md CONTRIBUTING.md CHANGELOG.md
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+docs: install                ## write docs/cli.md from the commands themselves
+	$(BIN)/python docs/make_cli.py > docs/cli.md
+
+.PHONY: docs-current
+docs-current: install
+	$(BIN)/python docs/make_cli.py | diff -u docs/cli.md - || (echo "docs/cli.md is old: make docs"; exit 1)
+
+lock: install                ## resolve anew and rewrite locks/
+	$(BIN)/python locks/refresh.py
+
+wheel: install
+	$(BIN)/python -m build --no-isolation --wheel
+
+clean:
+	rm -rf $(VENV) dist runs
