@@ -1,0 +1,60 @@
+"""Messages with defaults for everything a test does not care about."""
+
+from collections.abc import Sequence
+
+from openrs_core.messages import (
+    Completion,
+    PolicyRun,
+    Prompt,
+    Purpose,
+    RolloutGroup,
+    Sampling,
+    Score,
+    ScoredGroup,
+)
+
+
+def a_prompt(
+    group_id: str = "1.1", *, purpose: Purpose = "train", version: int = 0, group_size: int = 2
+) -> Prompt:
+    return Prompt(
+        group_id=group_id,
+        prompt_id=f"problem of {group_id}",
+        purpose=purpose,
+        incarnation=1,
+        issued_version=version,
+        issued_at=1.7e9,
+        token_ids=(1, 2, 3),
+        answer="7",
+        sampling=Sampling(temperature=1.0, max_tokens=8, group_size=group_size),
+    )
+
+
+def a_completion(text: str = "\\boxed{7}", *, version: int = 0, tokens: int = 2) -> Completion:
+    return Completion(
+        token_ids=tuple(range(4, 4 + tokens)),
+        behaviour_logprobs=(-0.5,) * tokens,
+        policies=(PolicyRun(incarnation=1, version=version, count=tokens),),
+        finish_reason="stop",
+        text=text,
+    )
+
+
+def a_group(prompt: Prompt | None = None, *, version: int = 0) -> RolloutGroup:
+    prompt = prompt or a_prompt()
+    completions = tuple(a_completion(version=version) for _ in range(prompt.sampling.group_size))
+    return RolloutGroup(prompt=prompt, completions=completions, sampler="sampler-0")
+
+
+def a_scored_group(
+    prompt: Prompt | None = None, *, rewards: Sequence[float] = (1.0, 0.0), version: int = 0
+) -> ScoredGroup:
+    scores = tuple(
+        Score(
+            reward=reward,
+            components={"accuracy": reward},
+            verdict="correct" if reward > 0 else "incorrect",
+        )
+        for reward in rewards
+    )
+    return ScoredGroup(rollout=a_group(prompt, version=version), scores=scores)

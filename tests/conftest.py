@@ -1,0 +1,56 @@
+"""What tests share: a Redis server of their own, a run id each, and waiting for conditions."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from openrs_core.connection import connect
+from openrs_core.queue import Queue
+from services.supervisor.redis_server import RedisServer
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server that lives as long as the session."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of an empty database."""
+    client = connect(redis_url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def run_id() -> str:
+    """A run of this test's own."""
+    return f"run-{next(_numbers)}"
+
+
+@pytest.fixture
+def queue(client: redis.Redis, run_id: str) -> Callable[..., Queue]:
+    """Makes one consumer's view of the test's run."""
+
+    def make(consumer: str = "worker", redelivery_seconds: float = 60.0) -> Queue:
+        return Queue(client, run_id, consumer, redelivery_seconds)
+
+    return make
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    """Return once the condition holds; fail, saying what was awaited, when it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:.0f} s in vain for: {what}")
+        time.sleep(0.02)

@@ -1,0 +1,84 @@
+"""Random messages, for property tests."""
+
+from hypothesis import strategies as st
+
+from openrs_core.messages import (
+    Completion,
+    PolicyRun,
+    Prompt,
+    RolloutGroup,
+    Sampling,
+    Score,
+    ScoredGroup,
+)
+
+names = st.text(min_size=1, max_size=20)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+counts = st.integers(0, 2**40)
+token_ids = st.lists(st.integers(0, 2**31 - 1), max_size=12).map(tuple)
+
+samplings = st.builds(
+    Sampling,
+    temperature=st.floats(0, 2),
+    max_tokens=st.integers(1, 10**6),
+    group_size=st.integers(1, 64),
+)
+prompts = st.builds(
+    Prompt,
+    group_id=names,
+    prompt_id=names,
+    purpose=st.sampled_from(["train", "eval"]),
+    incarnation=counts,
+    issued_version=counts,
+    issued_at=finite,
+    token_ids=token_ids,
+    answer=st.text(max_size=20),
+    sampling=samplings,
+)
+
+
+@st.composite
+def completions(draw: st.DrawFn) -> Completion:
+    """The three per-token fields agree about how many tokens there are."""
+    runs = draw(
+        st.lists(
+            st.builds(PolicyRun, incarnation=counts, version=counts, count=st.integers(1, 5)),
+            max_size=4,
+        )
+    )
+    tokens = sum(run.count for run in runs)
+    ids = st.lists(st.integers(0, 2**31 - 1), min_size=tokens, max_size=tokens)
+    logprobs = st.lists(
+        st.floats(max_value=0, allow_infinity=False, width=32), min_size=tokens, max_size=tokens
+    )
+    return Completion(
+        token_ids=tuple(draw(ids)),
+        behaviour_logprobs=tuple(draw(logprobs)),
+        policies=tuple(runs),
+        finish_reason=draw(st.sampled_from(["stop", "length"])),
+        text=draw(st.text(max_size=30)),
+    )
+
+
+rollout_groups = st.builds(
+    RolloutGroup,
+    prompt=prompts,
+    completions=st.lists(completions(), max_size=3).map(tuple),
+    sampler=names,
+    failure=st.text(max_size=10),
+)
+scores = st.builds(
+    Score,
+    reward=finite,
+    components=st.dictionaries(names, finite, max_size=3),
+    verdict=st.sampled_from(["correct", "incorrect", "no_answer", "timeout", "error"]),
+)
+
+
+@st.composite
+def scored_groups(draw: st.DrawFn) -> ScoredGroup:
+    """One score per completion."""
+    rollout = draw(rollout_groups)
+    size = len(rollout.completions)
+    found = draw(st.lists(scores, min_size=size, max_size=size))
+    return ScoredGroup(rollout=rollout, scores=tuple(found))

@@ -1,0 +1,81 @@
+"""Recipes: every mistake gets one line that names field, value and remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from openrs_core.errors import RecipeError
+from openrs_core.recipe import differences, load, parse
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_parses(path):
+    assert load(path).name == path.stem
+
+
+def test_there_are_recipes_to_parse():
+    assert {path.stem for path in RECIPES} >= {"toy", "open_rs3"}
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("learner.lrr=1", "learner.lrr is no key of a recipe; did you mean 'lr'"),
+        ("lerner.steps=1", "did you mean 'learner'"),
+        ("scorer.cosine.unti=1", "did you mean 'unit'"),
+        ("learner.lr=fast", "learner.lr is 'fast'"),
+        ("learner.steps=0", "learner.steps is 0"),
+        ("learner.loss=ppo", "'cispo' or 'clip'"),
+        ("sampler.max_sequences=4", "learner.group_size = 8"),
+        ("sampler.max_tokens=100000", "learner.tokens_per_micro_batch is"),
+        ("model.path=other/model", "the toy model knows only the toy task"),
+        ("learner", "expected KEY=VALUE"),
+        ("name.x=1", "'name' is a value, not a section"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(override, said):
+    with pytest.raises(RecipeError, match=said) as error:
+        load(TOY, [override])
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(RecipeError, match=r"nowhere\.toml: No such file"):
+        load("nowhere.toml")
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text("steps = = 3")
+    with pytest.raises(RecipeError, match=r"broken\.toml: cannot be read"):
+        load(path)
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(RecipeError, match=r"model is missing"):
+        parse({"name": "x", "data": {"train": "x"}, "learner": {}}, "here")
+
+
+def test_an_override_wins_and_needs_no_quotes():
+    recipe = load(TOY, ["learner.lr=2e-6", "learner.loss=clip", "scorer.weights.accuracy=2"])
+    assert (recipe.learner.lr, recipe.learner.loss) == (2e-6, "clip")
+    assert recipe.scorer.weights["accuracy"] == 2.0
+
+
+def test_equal_recipes_have_equal_fingerprints_and_others_do_not():
+    assert load(TOY).fingerprint == load(TOY, ["seed=0"]).fingerprint
+    assert load(TOY).fingerprint != load(TOY, ["seed=1"]).fingerprint
+
+
+def test_differences_name_the_keys():
+    here, there = load(TOY).resolved(), load(TOY, ["learner.lr=0.5"]).resolved()
+    assert differences(here, there) == ["learner.lr: 0.0001 here, 0.5 there"]
+
+
+def test_a_resolved_recipe_is_a_recipe(tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text(load(TOY).model_dump_json())
+    assert load(path) == load(TOY)
