@@ -16,6 +16,7 @@
 # No `# syntax` line and no heredocs: BuildKit as old as Docker 20.10's builds this.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
+ARG FLAVOUR=gpu
 
 # --- what all three share: Python, a user, the places on disk ----------------------------------
 FROM ${BASE_IMAGE} AS base
@@ -49,7 +50,8 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     pip wheel --no-deps --wheel-dir /wheel .
 
 # --- the dependencies, in layers that stay while only our code changes ---------------------------
-# pip installs no package's dependencies alone, so these are the dependencies of an empty openrs.
+# pip installs no package's dependencies alone, so where the lock does not hold them all, these are
+# the dependencies of an empty openrs.
 FROM base AS empty
 WORKDIR /src
 COPY pyproject.toml ./
@@ -62,24 +64,28 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint locks/cpu.txt ".[scorer]"
 
-FROM empty AS heavy
-ARG FLAVOUR=gpu
+FROM empty AS gpu
+ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    pip install ".[gpu]"
+
+FROM base AS cpu
+WORKDIR /src
+COPY locks locks
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-deps ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement locks/cpu.txt
+
+FROM ${FLAVOUR} AS heavy
 # A compiler for the kernels that Triton and torch.compile make while they run, with the headers of
 # the Python that calls them; libnuma for vLLM on CPUs.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ libnuma1 \
-        $([ -x /usr/bin/python3 ] && echo python3-dev) \
+        $(if [ -x /usr/bin/python3 ]; then echo python3-dev; fi) \
     && rm -rf /var/lib/apt/lists/*
-RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    --mount=type=cache,target=/root/.cache/pip \
-    case "$FLAVOUR" in \
-        cpu) pip install --no-deps ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-                 --requirement locks/cpu.txt ;; \
-        gpu) pip install ".[gpu]" ;; \
-        *) echo "FLAVOUR is '$FLAVOUR'; give gpu or cpu" >&2; exit 2 ;; \
-    esac
 # vLLM reports its use to its makers unless told not to.
 ENV DO_NOT_TRACK=1
 

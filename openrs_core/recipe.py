@@ -189,8 +189,8 @@ class Evaluation(Section):
 class Toy(Section):
     """The embedded task and model (`toy`); see services/toy."""
 
-    terms: Annotated[int, Field(ge=2, le=8)] = 4
-    """Numbers in one chain sum."""
+    terms: Annotated[int, Field(ge=4, le=8)] = 4
+    """Numbers in one chain sum; fewer would not make enough different problems."""
     hidden_size: Annotated[int, Field(ge=32, multiple_of=32)] = 128
     """Width of the model."""
     layers: PositiveInt = 2

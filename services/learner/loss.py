@@ -71,5 +71,7 @@ def _clip(ratio: Tensor, advantages: Tensor, rules: Learner) -> tuple[Tensor, Te
     low, high = 1 - rules.clip_low, 1 + rules.clip_high
     bounded = ratio.clamp(max=rules.dual_clip) if rules.dual_clip else ratio
     loss = -torch.minimum(bounded * advantages, ratio.clamp(low, high) * advantages)
+    past = ratio > (rules.dual_clip or float("inf"))
     clipped = ((ratio < low) & (advantages < 0)) | ((ratio > high) & (advantages > 0))
+    clipped |= past & (advantages < 0)
     return loss, clipped

@@ -138,7 +138,8 @@ class DeepSpeedTrainer:
         return torch.stack([total.double().cpu() for total in totals])
 
     def _stats(self, sums: Tensor) -> StepStats:
-        total, highest = sums.to(self._engine.device), sums[-1:].to(self._engine.device)
+        total = sums.to(self._engine.device)
+        highest = total[-1:].clone()  # a maximum, not a sum: kept apart from what is added up
         dist.all_reduce(total)
         dist.all_reduce(highest, op=dist.ReduceOp.MAX)
         loss, entropy, mismatch, clipped, tokens, _ = total.tolist()

@@ -14,7 +14,9 @@ LONGEST = 2000
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _OPERATION = re.compile(
-    r"[\d)}!]\s*(?:[-+*/^\u00d7\u00f7\u00b7\u2212]|\\(?:times|cdot|div|pm)\b)\s*(?:\\?[({]|[-+]?\s*\\?[\w.])"
+    r"[\d)}!]\s*"
+    r"(?:[-+*/\u00d7\u00f7\u00b7\u2212]|\^(?!\s*\{?\s*\\circ)|\\(?:times|cdot|div|pm)\b)"
+    r"\s*(?:\\?[({]|[-+]?\s*\\?[\w.])"
 )
 
 

@@ -40,7 +40,9 @@ def test_a_late_sampler_hands_on_nothing(queue):
     slow.publish("prompts", [a_prompt()])
     first = slow.read("prompts", Prompt, 1, block=False)[0]
     taken = []
-    wait_until(lambda: taken.extend(quick.read("prompts", Prompt, 1, block=False)) or taken, "reclaim")
+    wait_until(
+        lambda: taken.extend(quick.read("prompts", Prompt, 1, block=False)) or taken, "reclaim"
+    )
     assert quick.forward(taken[0], "rollouts", a_group())
     assert not slow.forward(first, "rollouts", a_group())
     assert quick.depth("rollouts") == 1

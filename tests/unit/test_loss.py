@@ -304,7 +304,7 @@ def test_an_absurd_ratio_leaves_loss_and_gradient_finite(
 
 
 @pytest.mark.parametrize("gain", [-1.0, 1.0])
-@pytest.mark.parametrize("variant", ["cispo", "clip_symmetric", "clip_asymmetric"])
+@pytest.mark.parametrize("variant", ["cispo", "clip_symmetric", "clip_asymmetric", "dual_clip"])
 def test_a_token_counts_as_clipped_where_its_gradient_lost_its_ratio(
     variant: str, gain: float
 ) -> None:

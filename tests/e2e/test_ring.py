@@ -1,0 +1,156 @@
+"""The whole ring with real processes: it trains, keeps its bound, stops cleanly, goes on."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from openrs_core.connection import connect
+from openrs_core.keys import Keys
+from tests.conftest import wait_until
+from tests.e2e.ring import ROOT, SHORT, TOY, command, lines, processes_of, session, sets, start, up
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+SUMMARY = {
+    "held_out_before", "held_out_after", "problems", "steps", "completions", "max_staleness",
+    "staleness_bound", "tokens_before", "tokens_after", "wall_seconds",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", [0, 1, 2, 4])
+def test_no_token_is_trained_beyond_the_bound(tmp_path, bound):
+    """Read from the versions recorded with the tokens, not from what the ledger says of itself."""
+    found = up(tmp_path, "bounded", f"learner.max_staleness={bound}")
+    assert found.returncode == 0, found.stderr
+    steps = lines(tmp_path / "bounded", "step")
+    assert [step["version"] for step in steps] == list(range(1, 7))
+    ages = [step["version"] - 1 - group["oldest"][1] for step in steps for group in step["groups"]]
+    assert len(ages) == 6 * 4
+    assert 0 <= min(ages) <= max(ages) <= bound
+    summary = json.loads(found.stdout.splitlines()[-1])
+    assert set(summary) >= SUMMARY
+    assert (summary["steps"], summary["max_staleness"]) == (6, max(ages))
+    balance = summary["groups"]
+    assert balance.pop("issued") == sum(balance.values())
+    assert processes_of(tmp_path) == []
+
+
+def test_the_first_and_the_last_evaluation_are_of_one_version(tmp_path):
+    up(tmp_path, "evaluated")
+    found = {(e["version"], e["mode"]): e for e in lines(tmp_path / "evaluated", "evaluation")}
+    assert set(found) == {(v, mode) for v in (0, 3, 6) for mode in ("sampled", "greedy")}
+    assert all(found[0, mode]["newest_version"] == 0 for mode in ("sampled", "greedy"))
+    assert all(found[6, mode]["newest_version"] == 6 for mode in ("sampled", "greedy"))
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path):
+    """Ctrl-C, then --resume: no version and no place of the data order is missing or twice."""
+    directory, log = tmp_path / "again", tmp_path / "up.log"
+    arguments = ["up", str(TOY), "--run", "again", "--runs", str(tmp_path), *sets(SHORT)]
+    process = start(log, *arguments)
+    wait_until(lambda: len(lines(directory, "step")) >= 2, "two steps", seconds=200)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130, log.read_text()
+    assert session(process.pid) == []
+    state = json.loads((newest(directory) / "state.json").read_text())
+    assert state["version"] == len(lines(directory, "step"))
+    again = up(tmp_path, "again", more=("--resume",))
+    assert again.returncode == 0, again.stderr
+    steps = lines(directory, "step")
+    assert [step["version"] for step in steps] == list(range(1, 7))
+    assert {step["incarnation"] for step in steps} == {1, 2}
+    trained = [group["position"] for step in steps for group in step["groups"]]
+    assert len(trained) == len(set(trained))
+    flying = {group["position"] for group in state["ledger"]["in_flight"]}
+    resumed = [group["position"] for group in steps[state["version"]]["groups"]]
+    assert all(place in flying or place >= state["ledger"]["cursor"] for place in resumed)
+
+
+def newest(directory):
+    """The newest checkpoint of a run; nothing half-written is beside it."""
+    checkpoints = sorted((directory / "checkpoints").iterdir())
+    assert all(path.name.startswith("step-") for path in checkpoints)
+    return checkpoints[-1]
+
+
+def test_every_process_stops_cleanly_when_asked(tmp_path, redis_url):
+    """SIGTERM to each by hand: exit code 0 within 10 seconds, no process left, nothing torn."""
+    shared = ["--recipe", str(TOY), "--run", "by-hand", "--redis", redis_url]
+    shared += sets((*SHORT, "learner.steps=1000"))
+    ring = {
+        role: start(tmp_path / f"{role}.log", role, *shared, *more)
+        for role, more in {
+            "scorer": [], "sampler": [], "learner": ["--runs", str(tmp_path)],
+        }.items()
+    }  # fmt: skip
+    directory = tmp_path / "by-hand"
+    wait_until(lambda: len(lines(directory, "step")) >= 2, "two steps", seconds=200)
+    for role in ("learner", "sampler", "scorer"):
+        ring[role].send_signal(signal.SIGTERM)
+        assert ring[role].wait(10) == 0, (tmp_path / f"{role}.log").read_text()
+        wait_until(lambda role=role: not session(ring[role].pid), f"no child of {role}", seconds=5)
+    assert json.loads((newest(directory) / "state.json").read_text())["version"] >= 2
+
+
+def test_a_process_that_dies_is_shown_with_its_last_lines(tmp_path):
+    """`openrs up` ends with a failure of its own, and leaves nothing running."""
+    log = tmp_path / "up.log"
+    process = start(log, "up", str(TOY), "--run", "broken", "--runs", str(tmp_path), *sets(SHORT))
+    sampler = ["pgrep", "-f", f"services.cli sampler --run broken --recipe {tmp_path}"]
+
+    def found() -> list[str]:
+        return subprocess.run(sampler, capture_output=True, text=True, check=False).stdout.split()
+
+    wait_until(lambda: found() and len(lines(tmp_path / "broken", "step")) >= 1, "a step", 200)
+    subprocess.run(["kill", "-9", *found()], check=True)
+    assert process.wait(60) == 1
+    assert "sampler-0 ended with exit code -9; the end of" in log.read_text()
+    wait_until(lambda: not processes_of(tmp_path), "everything to end", seconds=15)
+
+
+def test_another_recipe_is_refused_by_name(tmp_path, redis_url):
+    """A process that joins a run must hold the run's recipe."""
+    shared = ["--recipe", str(TOY), "--run", "agreed", "--redis", redis_url]
+    first = start(tmp_path / "scorer.log", "scorer", *shared)
+    wait_until(lambda: connect(redis_url).exists(Keys("agreed").recipe), "the run's recipe")
+    second = subprocess.run(
+        command("scorer", *shared, "--set", "learner.lr=0.5"),
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert second.returncode == 2
+    assert "learner.lr: 0.5 here, 0.0001 there" in second.stderr
+    assert "Traceback" not in second.stderr
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(10) == 0
+
+
+def test_the_open_rs_recipe_runs_with_the_toy_in_its_place(tmp_path):
+    """The paper's third experiment, all its rewards and its KL term, on a model that fits a CPU."""
+    made = subprocess.run(command("toy", str(tmp_path / "toy")), check=False, cwd=ROOT)
+    assert made.returncode == 0
+    found = up(
+        tmp_path, "open-rs",
+        f"model.path={tmp_path}/toy/model", f"data.train={tmp_path}/toy/train.jsonl",
+        f"data.held_out={tmp_path}/toy/held_out.jsonl", "model.dtype=float32",
+        "data.max_prompt_tokens=400", "sampler.max_tokens=64", "sampler.kv_cache_mib=256",
+        "sampler.eager=true", "learner.steps=3", "evaluation.problems=8", "learner.warmup_steps=1",
+        recipe=ROOT / "recipes" / "open_rs3.toml",
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    steps = lines(tmp_path / "open-rs", "step")
+    assert [step["version"] for step in steps] == [1, 2, 3]
+    assert all(set(step["components"]) == {"format", "cosine"} for step in steps)
+    assert all(step["completions"] == 72 for step in steps)
+
+
+def test_a_checkpoint_is_exported_as_a_model_that_loads(tmp_path):
+    """The exported directory stands alone: model, configuration, tokenizer."""
+    up(tmp_path, "exported", "learner.steps=1", "evaluation.problems=1")
+    target = tmp_path / "model"
+    subprocess.run(command("export", str(tmp_path / "exported"), str(target)), check=True, cwd=ROOT)
+    model = AutoModelForCausalLM.from_pretrained(target)
+    assert AutoTokenizer.from_pretrained(target).eos_token == "<|im_end|>"
+    assert model.config.tie_word_embeddings

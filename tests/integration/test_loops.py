@@ -1,0 +1,239 @@
+"""Each process's loop against a real Redis, with a fake at its far end."""
+
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+
+import pytest
+
+from openrs_core.ledger import Ledger, Policy
+from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup
+from openrs_core.queue import Delivery
+from openrs_core.recipe import load
+from openrs_core.weights import Publisher, Receiver, Snapshot
+from services.learner.admission import Admission
+from services.learner.evaluation import Evaluation
+from services.learner.problems import Problem, Problems
+from services.sampler import loop as sampler
+from services.scorer import loop as scorer
+from tests.builders import a_group, a_prompt, a_scored_group
+from tests.conftest import wait_until
+
+pytestmark = pytest.mark.redis
+TOY = "recipes/toy.toml"
+
+
+class FakeEngine:
+    """Finishes every group in one step; refuses prompts older than the weights it was given."""
+
+    def __init__(self) -> None:
+        self.in_flight: dict[str, Delivery[Prompt]] = {}
+        self.version = -1
+
+    free_groups = 4
+
+    def submit(self, taken: Delivery[Prompt]) -> RolloutGroup | None:
+        if taken.message.prompt_id == "impossible":
+            return RolloutGroup(
+                prompt=taken.message, completions=(), sampler="s", failure="too long"
+            )
+        assert self.version >= taken.message.issued_version, (
+            "sampled under weights that are too old"
+        )
+        self.in_flight[taken.message.group_id] = taken
+        return None
+
+    def step(self) -> list[tuple[Delivery[Prompt], RolloutGroup]]:
+        done = list(self.in_flight.values())
+        self.in_flight = {}
+        return [(taken, a_group(taken.message, version=self.version)) for taken in done]
+
+    def load(self, snapshot: Snapshot) -> None:
+        assert snapshot.version > self.version
+        self.version = snapshot.version
+
+
+class FakeVerifiers:
+    """Knows one right answer at once."""
+
+    def submit(self, text: str, reference: str) -> "Future[str]":
+        future: Future[str] = Future()
+        future.set_result("correct" if text == f"\\boxed{{{reference}}}" else "incorrect")
+        return future
+
+
+@pytest.fixture
+def background():
+    """Runs a loop in a thread until the test is over."""
+    stop, threads = threading.Event(), []
+
+    def start(loop, *arguments):
+        thread = threading.Thread(target=loop, args=(*arguments, stop))
+        thread.start()
+        threads.append(thread)
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_no_prompt_is_sampled_under_weights_older_than_it_was_issued_under(
+    queue, client, run_id, background
+):
+    """Publish, then issue, a hundred times: the engine refuses a prompt that came too early."""
+    engine, publisher, learner = FakeEngine(), Publisher(client, run_id), queue("learner")
+    publisher.publish(Snapshot(1, 0, b"0"))
+    background(sampler.run, queue("sampler"), engine, Receiver(client, run_id))
+    for version in range(1, 101):
+        publisher.publish(Snapshot(1, version, bytes(version)))
+        learner.publish("prompts", [a_prompt(f"1.{version}", version=version)])
+    wait_until(lambda: learner.depth("rollouts") == 100, "a group for every prompt")
+
+
+def test_a_sampler_waits_for_its_first_weights(queue, client, run_id, background):
+    engine, learner = FakeEngine(), queue("learner")
+    learner.publish("prompts", [a_prompt()])
+    background(sampler.run, queue("sampler"), engine, Receiver(client, run_id))
+    Publisher(client, run_id).publish(Snapshot(1, 3, b"weights"))
+    wait_until(lambda: learner.depth("rollouts") == 1, "the group")
+    assert engine.version == 3
+
+
+def test_a_prompt_that_cannot_be_sampled_travels_on_as_a_failure(queue, client, run_id, background):
+    learner = queue("learner")
+    impossible = replace(a_prompt(), prompt_id="impossible")
+    Publisher(client, run_id).publish(Snapshot(1, 0, b"weights"))
+    learner.publish("prompts", [impossible])
+    background(sampler.run, queue("sampler"), FakeEngine(), Receiver(client, run_id))
+    background(scorer.run, queue("scorer"), FakeVerifiers(), load(TOY).scorer)
+    found = []
+    wait_until(
+        lambda: found.extend(learner.read("scored", ScoredGroup, 1, block=False)) or found,
+        "the group",
+    )
+    assert (found[0].message.scores, found[0].message.rollout.failure) == ((), "too long")
+
+
+def test_torn_weights_leave_the_old_ones_serving(client, run_id):
+    engine, receiver = FakeEngine(), Receiver(client, run_id)
+    publisher = Publisher(client, run_id)
+    publisher.publish(Snapshot(1, 0, b"good"))
+    sampler.take_newest(engine, receiver)
+    publisher.publish(Snapshot(1, 1, b"lost on the way"))
+    client.delete(publisher._keys.chunks(1, 1))
+    sampler.take_newest(engine, receiver)
+    assert engine.version == 0
+    publisher.publish(Snapshot(1, 2, b"good again"))
+    sampler.take_newest(engine, receiver)
+    assert engine.version == 2
+
+
+def test_a_scorer_gives_one_score_per_completion(queue, background):
+    learner = queue("learner")
+    learner.publish("rollouts", [a_group()])
+    background(scorer.run, queue("scorer"), FakeVerifiers(), load(TOY).scorer)
+    found = []
+    wait_until(
+        lambda: found.extend(learner.read("scored", ScoredGroup, 1, block=False)) or found,
+        "the group",
+    )
+    assert [score.verdict for score in found[0].message.scores] == ["correct", "correct"]
+
+
+def test_a_loop_that_stops_hands_back_what_it_had_taken(queue):
+    one = queue("leaving")
+    one.publish("rollouts", [a_group()])
+
+    class NeverDone:
+        def submit(self, text: str, reference: str) -> "Future[str]":
+            stop.set()
+            return Future()
+
+    stop = threading.Event()
+    scorer.run(one, NeverDone(), load(TOY).scorer, stop)
+    assert queue("next").read("rollouts", RolloutGroup, 1, block=False)
+
+
+SMALL = ["learner.groups_per_step=2", "learner.group_size=2", "learner.max_staleness=1"]
+
+
+@pytest.fixture
+def admission(queue):
+    """A learner's gate of 2 groups a step, staleness 1."""
+    recipe = load(TOY, SMALL)
+    problems = Problems([Problem(f"p{n}", (1, 2), "7") for n in range(50)], seed=0)
+    ledger = Ledger(recipe.learner.max_staleness, recipe.learner.groups_per_step)
+    return Admission(queue("learner"), ledger, problems, Evaluation(recipe, []), recipe)
+
+
+NOW = Policy(1, 0)
+
+
+def answer(queue, prompts, *, rewards=(1.0, 0.0)):
+    """Play sampler and scorer for every prompt that waits."""
+    worker = queue("worker")
+    taken = worker.read("prompts", Prompt, prompts, block=False)
+    for delivery in taken:
+        group = a_scored_group(
+            delivery.message, rewards=rewards, version=delivery.message.issued_version
+        )
+        worker.forward(delivery, "scored", group)
+    return [delivery.message for delivery in taken]
+
+
+def test_no_more_is_issued_than_the_bound_allows(admission, queue):
+    for _ in range(3):
+        admission.issue(NOW, NOW)
+    assert queue().depth("prompts") == 4
+
+
+def test_a_step_gets_its_groups_and_their_acknowledgement_waits_for_the_checkpoint(
+    admission, queue
+):
+    admission.issue(NOW, NOW)
+    answer(queue, 4)
+    collected = admission.collect(NOW, NOW, threading.Event())
+    assert [c.staleness for c in collected] == [0, 0]
+    admission.settle(collected)
+    assert queue().depth("scored") == 4
+    admission.checkpointed()
+    assert queue().depth("scored") == 2
+
+
+def test_groups_without_signal_are_counted_and_replaced(admission, queue):
+    admission.issue(NOW, NOW)
+    answer(queue, 4, rewards=(1.0, 1.0))
+    helper = threading.Thread(target=lambda: wait_until(lambda: answer(queue, 4), "new prompts"))
+    helper.start()
+    collected = admission.collect(NOW, NOW, threading.Event())
+    helper.join()
+    assert len(collected) == 2
+    assert admission.ledger.balance()["zero_signal"] == 4
+    assert {c.issued.position for c in collected} <= {4, 5, 6, 7}
+
+
+def test_a_resumed_learner_sends_again_what_left_no_trace(admission, queue, client, run_id):
+    """Two groups are answered, two prompts are lost with Redis' memory: nothing is missing."""
+    admission.issue(NOW, NOW)
+    state = admission.ledger.state()
+    kept = answer(queue, 2)
+    client.delete(admission._queue.keys.stage("prompts"))
+    queue()  # the stream and its consumer group are made anew
+    admission.ledger.restore(state, incarnation=2, version=0)
+    admission.resume(Policy(2, 0))
+    again = [d.message for d in queue("worker").read("prompts", Prompt, 9, block=False)]
+    assert {p.group_id for p in again} | {p.group_id for p in kept} == set(
+        admission.ledger.in_flight
+    )
+    assert len(again) == 2
+
+
+def test_a_group_of_a_life_whose_steps_were_lost_is_not_trained(admission, queue):
+    stray = a_scored_group(a_prompt("1.99"))
+    queue("learner").publish("scored", [stray])
+    admission.issue(NOW, NOW)
+    answer(queue, 4)
+    collected = admission.collect(NOW, NOW, threading.Event())
+    assert "1.99" not in {c.issued.group_id for c in collected}
+    assert queue().depth("scored") == 4  # the stray is acknowledged: nobody will need it

@@ -1,0 +1,113 @@
+"""The command: light, and kind to typing mistakes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOY = str(ROOT / "recipes" / "toy.toml")
+
+
+def openrs(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli", *arguments],
+        capture_output=True, text=True, cwd=cwd, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [[], ["up"], ["sampler"], ["learner"], ["scorer"], ["export"]])
+def test_help_imports_nothing_heavy(command):
+    """`--help` must not wait for torch, vllm, transformers or DeepSpeed."""
+    code = (
+        "import sys\nfrom services.cli import app\n"
+        f"try: app({[*command, '--help']!r})\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'vllm', 'transformers', 'deepspeed', 'math_verify', 'datasets'}\n"
+        "sys.exit(','.join(heavy & set(sys.modules)) or 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+
+
+def test_the_scorer_loads_neither_torch_nor_vllm():
+    code = (
+        "import sys\nimport services.scorer.main\n"
+        "sys.exit(','.join({'torch', 'vllm', 'transformers'} & set(sys.modules)) or 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+
+
+NOWHERE = ["--run", "x", "--redis", "redis://127.0.0.1:1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["up", TOY, "--set", "learner.lrr=1"],
+            "learner.lrr is no key of a recipe; did you mean 'lr'",
+        ),
+        (["up", TOY, "--set", "learner.lr=x"], "learner.lr is 'x'"),
+        (["up", "nowhere.toml"], "nowhere.toml: No such file"),
+        (["up", TOY, "--run", "a/b"], "--run 'a/b'"),
+        (["up", TOY, "--run", "none", "--resume"], "nothing to resume"),
+        (["up", TOY, "--redis", "redis://127.0.0.1:1", "--run", "y"], "no answer"),
+        (["up", TOY, "--redis", "http://x", "--run", "z"], "redis url http://x"),
+        (["sampler", "--recipe", TOY, *NOWHERE], "no answer"),
+        (["scorer", "--recipe", TOY, *NOWHERE], "start Redis there, or set --redis"),
+        (["learner", "--recipe", TOY, *NOWHERE], "no answer"),
+        (["export", "nowhere", "out"], "checkpoint nowhere"),
+        (["toy", "."], "directory . exists"),
+        (["config", TOY, "--set", "toy.terms=99"], "toy.terms is 99"),
+    ],
+)
+def test_a_mistake_costs_one_line_and_exit_code_2(arguments, said, tmp_path):
+    found = openrs(*arguments, cwd=tmp_path)
+    assert found.returncode == 2
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_a_taken_run_id_is_refused(tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    found = openrs("up", TOY, "--run", "mine", cwd=tmp_path)
+    assert (found.returncode, "choose another id, or add --resume" in found.stderr) == (2, True)
+
+
+def test_a_password_is_never_shown(tmp_path):
+    found = openrs(
+        "scorer",
+        "--recipe",
+        TOY,
+        "--run",
+        "x",
+        "--redis",
+        "redis://:secret@127.0.0.1:1",
+        cwd=tmp_path,
+    )
+    assert "secret" not in found.stderr
+
+
+def test_config_shows_defaults_too():
+    assert '"ratio_cap": 5.0' in openrs("config", TOY).stdout
+
+
+def test_the_version_is_shown():
+    assert openrs("--version").stdout.startswith("openrs 0.")
+
+
+def test_an_exported_checkpoint_is_its_model_directory(tmp_path):
+    model = tmp_path / "run" / "checkpoints" / "step-000030" / "model"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    assert openrs("export", "run", "out", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out" / "config.json").read_text() == "{}"
+    assert "out exists" in openrs("export", "run", "out", cwd=tmp_path).stderr

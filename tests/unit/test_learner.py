@@ -1,0 +1,206 @@
+"""The learner's small parts: evaluation, learning rate, checkpoints, problems, the view."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from openrs_core.errors import RunError
+from openrs_core.ledger import Policy
+from openrs_core.recipe import Learner, load
+from services.learner.checkpoints import Checkpoints, State
+from services.learner.evaluation import Evaluation
+from services.learner.problems import Problem, Problems, load_problems
+from services.learner.schedule import learning_rate
+from services.supervisor.view import Progress, curve
+from tests.builders import a_scored_group
+
+TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
+
+
+class CharacterTokenizer:
+    """One token per character; no template."""
+
+    def apply_chat_template(self, conversation, **_options):
+        return [ord(c) for message in conversation for c in message["content"]]
+
+
+class FakeTrainer:
+    """Writes what it is asked to write, or fails half-way."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+
+    def save(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "moments").write_text("1")
+        if self.fails:
+            raise OSError("disk full")
+
+    def load(self, directory: Path) -> None:
+        assert (directory / "moments").exists()
+
+    def write_model(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "config.json").write_text("{}")
+
+
+class FakeTokenizer:
+    def save_pretrained(self, save_directory: Path) -> None:
+        (save_directory / "tokenizer.json").write_text("{}")
+
+
+def a_state(version: int) -> State:
+    return State(version=version, incarnation=1, fingerprint="f", ledger={"cursor": version})
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
+    checkpoints = Checkpoints(tmp_path, 2, FakeTokenizer())
+    path = checkpoints.save(FakeTrainer(), a_state(7))
+    assert checkpoints.newest() == path
+    assert checkpoints.load(path) == a_state(7)
+    assert {file.name for file in (path / "model").iterdir()} == {"config.json", "tokenizer.json"}
+
+
+def test_a_checkpoint_that_could_not_be_finished_is_not_there(tmp_path):
+    checkpoints = Checkpoints(tmp_path, 2, FakeTokenizer())
+    checkpoints.save(FakeTrainer(), a_state(1))
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save(FakeTrainer(fails=True), a_state(2))
+    assert checkpoints.load(checkpoints.newest()).version == 1
+    checkpoints.save(FakeTrainer(), a_state(2))
+    assert checkpoints.load(checkpoints.newest()).version == 2
+
+
+def test_only_the_last_checkpoints_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, 2, FakeTokenizer())
+    for version in (1, 2, 3, 10):
+        checkpoints.save(FakeTrainer(), a_state(version))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000003", "step-000010"]
+
+
+def rules(**changes) -> Learner:
+    return Learner(steps=110, groups_per_step=1, group_size=2, lr=1e-6, **changes)
+
+
+def test_the_learning_rate_warms_up_and_stays():
+    rates = [learning_rate(step, rules(warmup_steps=10)) for step in range(12)]
+    assert rates[:3] == pytest.approx([1e-7, 2e-7, 3e-7])
+    assert rates[9:] == pytest.approx([1e-6] * 3)
+
+
+def test_the_cosine_ends_at_its_share_of_the_peak():
+    """Open-RS: 50 steps up, then a cosine to a tenth; at step 200 of 500 it gave 7.75e-7."""
+    open_rs = Learner(
+        steps=500, groups_per_step=1, group_size=2, lr=1e-6, warmup_steps=50, schedule="cosine"
+    )
+    assert learning_rate(200, open_rs) == pytest.approx(7.75e-7, rel=1e-2)
+    assert learning_rate(500, open_rs) == pytest.approx(1e-7)
+
+
+def some_problems(count: int) -> list[Problem]:
+    return [Problem(f"p{number}", (1, 2), "7") for number in range(count)]
+
+
+def test_every_epoch_asks_every_problem_once_in_its_own_order():
+    problems = Problems(some_problems(20), seed=3)
+    epochs = [[problems.at(20 * e + n).prompt_id for n in range(20)] for e in range(3)]
+    assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_the_order_depends_on_seed_and_position_alone():
+    again = Problems(some_problems(20), seed=3)
+    assert Problems(some_problems(20), seed=3).at(47) == again.at(47)
+
+
+def a_data_recipe(path: Path, **data):
+    overrides = [f"data.{key}={value}" for key, value in data.items()]
+    return load(TOY, [f"data.train={path}", "model.path=./m", *overrides])
+
+
+def test_problems_are_read_from_json_lines(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"id": "a", "problem": "1+1?", "answer": 2}) + "\n")
+    loaded = load_problems(a_data_recipe(path), "train", CharacterTokenizer())
+    assert loaded.at(0) == Problem("a", tuple(map(ord, "1+1?")), "2")
+
+
+def test_a_problem_that_is_too_long_is_left_out(tmp_path):
+    path = tmp_path / "train.jsonl"
+    rows = [{"problem": "x" * 100, "answer": "1"}, {"problem": "short", "answer": "2"}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert len(load_problems(a_data_recipe(path), "train", CharacterTokenizer())) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"question": "1+1?"}', "no column 'problem' .it has question"),
+        ("not json", "line 1 is no JSON"),
+        ("", "holds no problem"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, content, said):
+    path = tmp_path / "train.jsonl"
+    path.write_text(content)
+    with pytest.raises(RunError, match=said):
+        load_problems(a_data_recipe(path), "train", CharacterTokenizer())
+
+
+def an_evaluation(problems: int = 3) -> Evaluation:
+    return Evaluation(load(TOY), some_problems(problems))
+
+
+def test_an_evaluation_is_the_mean_over_problems():
+    evaluation = an_evaluation()
+    evaluation.begin(Policy(1, 0), now=0.0)
+    results = []
+    for number, prompt in enumerate(evaluation.next_prompts(alone=True)):
+        group = a_scored_group(
+            prompt, rewards=[float(number % 3 == 0)] * prompt.sampling.group_size
+        )
+        results.append(evaluation.arrive(group))
+    found = [result for result in results if result]
+    assert [(r.mode, r.accuracy, r.problems) for r in found] == [
+        ("sampled", pytest.approx(1 / 3), 3),
+        ("greedy", pytest.approx(1 / 3), 3),
+    ]
+    assert not evaluation.pending
+
+
+def test_an_evaluation_leaves_room_for_training():
+    """Beside training, no more than a step's worth of it is in flight."""
+    evaluation = an_evaluation(problems=500)
+    evaluation.begin(Policy(1, 20), now=0.0)
+    recipe = load(TOY).learner
+    most = recipe.groups_per_step * recipe.group_size
+    first = list(evaluation.next_prompts(alone=False))
+    assert len(first) == most
+    assert list(evaluation.next_prompts(alone=False)) == []
+    evaluation.arrive(a_scored_group(first[0], rewards=[1.0]))
+    assert len(list(evaluation.next_prompts(alone=False))) == 1
+
+
+def test_an_evaluation_of_an_earlier_life_is_ignored():
+    evaluation = an_evaluation()
+    evaluation.begin(Policy(1, 0), now=0.0)
+    prompt = next(iter(evaluation.next_prompts(alone=True)))
+    later = an_evaluation()
+    assert later.arrive(a_scored_group(prompt, rewards=[1.0])) is None
+
+
+def test_progress_reads_only_whole_lines(tmp_path):
+    progress = Progress(tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"kind": "step", "version": 1}\n{"kind": "st')
+    assert len(progress.update()) == 1
+    with path.open("a") as file:
+        file.write('ep", "version": 2}\n')
+    assert [line["version"] for line in progress.update()] == [2]
+
+
+def test_a_curve_fits_its_place_whatever_its_length():
+    assert curve([0.0, 0.5, 1.0]) == "▁▄█"
+    assert len(curve([float(n) for n in range(1000)])) <= 40
+    assert curve([3.0, 3.0]) == "▁▁"
