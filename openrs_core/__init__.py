@@ -4,10 +4,11 @@ Bottom to top, each module leaning only on those before it:
 
     errors      every exception, and who it is for
     messages    what travels between processes      keys     every Redis name
-    recipe      one TOML per run                    metrics  every Prometheus metric
+    recipe      everything that decides a run       metrics  every Prometheus metric
     log         one log format
     ledger      every issued group and how it ended (pure)
     codec       messages <-> bytes                  connection  how a process reaches Redis
+    recipe_file recipes read from TOML
     run         what the processes of a run agree on
     queue       Redis streams as a work queue
     weights     the weight channel

@@ -7,7 +7,8 @@ import redis
 
 from openrs_core.errors import RunError
 from openrs_core.keys import Keys
-from openrs_core.recipe import Recipe, differences
+from openrs_core.recipe import Recipe
+from openrs_core.recipe_file import differences
 
 
 def agree(client: redis.Redis, run: str, recipe: Recipe) -> None:

@@ -11,7 +11,7 @@ import typer
 from openrs_core import __version__
 from openrs_core.errors import UserError
 from openrs_core.lifecycle import EXIT_FORCED, EXIT_USER, Settings
-from openrs_core.recipe import load
+from openrs_core.recipe_file import load
 
 app = typer.Typer(
     name="openrs",

@@ -5,26 +5,39 @@ from pathlib import Path
 from openrs_core.errors import RunError
 from openrs_core.recipe import Recipe
 
+_UNUSED = ["*.bin", "*.pth", "*.gguf", "*.onnx"]
+"""Other forms of the weights; safetensors are what is loaded."""
+
 
 def model_directory(recipe: Recipe) -> str:
-    """What transformers and vLLM are given to load.
+    """The local directory that transformers and vLLM are to load; made or fetched if need be.
 
     Raises:
-        RunError: a path that is no model directory.
+        RunError: no model is there, or the hub has none of that name.
     """
     path = recipe.model.path
     if path == "toy":
-        from services.toy.cache import ensure_toy
+        from services.toy.cache import ensure_toy  # imports torch only when it must make one
 
         return str(ensure_toy(recipe))
-    looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
     directory = Path(path).expanduser()
     if directory.is_dir():
         if not (directory / "config.json").exists():
             raise RunError(f"model.path is {path!r}: no config.json there; give a model directory")
         return str(directory)
-    if looks_local:
+    if path.startswith((".", "/", "~")) or path.count("/") != 1:
+        raise RunError(f"model.path is {path!r}: no such directory; give one, or a hub id")
+    return _fetch(path)
+
+
+def _fetch(hub_id: str) -> str:
+    """The hub's files, from its cache or downloaded with a progress bar."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return str(snapshot_download(hub_id, ignore_patterns=_UNUSED))
+    except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
         raise RunError(
-            f"model.path is {path!r}: no such directory; give one, or a hub id owner/name"
-        )
-    return path
+            f"model.path is {hub_id!r}: no directory here, and the Hugging Face hub did not give it "
+            f"({type(error).__name__}); check the name and the network, or give a directory"
+        ) from error

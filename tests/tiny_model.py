@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from openrs_core.recipe import Recipe, parse
+from openrs_core.recipe import Recipe
+from openrs_core.recipe_file import parse
 from services.toy.task import chain_sums
 from services.toy.tokenizer import train_tokenizer
 

@@ -9,7 +9,9 @@ and the exit code is not 0.
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -23,7 +25,8 @@ from types import FrameType
 from openrs_core.connection import connect
 from openrs_core.errors import RunError
 from openrs_core.keys import STAGES, Keys
-from openrs_core.recipe import Recipe, load
+from openrs_core.recipe import Recipe
+from openrs_core.recipe_file import load
 from openrs_core.run import keep_recipe
 from services.model import model_directory
 from services.supervisor.process import RingProcess
@@ -61,6 +64,7 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
         ring.start()
         code = ring.watch(stop)
     if code == 0:
+        shutil.rmtree(directory / "redis", ignore_errors=True)  # nothing of a finished run is in it
         _finish(directory, time.monotonic() - begun)
     return code
 
@@ -91,6 +95,7 @@ class Ring:
         self._run = directory.name
         self._client = connect(redis_url)
         self._processes: list[RingProcess] = []
+        self._targets: list[dict[str, object]] = []
 
     def refuse_taken(self) -> None:
         """Raise RunError when this Redis already knows the run, unless it is resumed."""
@@ -105,6 +110,8 @@ class Ring:
             for number in range(count):
                 self._launch(role, f"{role}-{number}", ["--name", f"{role}-{number}"])
         self._launch("learner", "learner", ["--runs", str(self._directory.parent)])
+        # what Prometheus' file_sd_configs reads
+        (self._directory / "targets.json").write_text(json.dumps(self._targets, indent=2) + "\n")
 
     def watch(self, stop: threading.Event) -> int:
         """Show the run until it is over; the exit code."""
@@ -138,8 +145,11 @@ class Ring:
         arguments = [role, "--run", self._run, "--recipe", str(self._directory / "recipe.json")]
         environment = {"OPENRS_REDIS": self._url, "OMP_NUM_THREADS": _threads()}
         log = self._directory / "logs" / f"{name}.log"
-        arguments += ["--metrics-port", "0", *options]
+        port = free_port()
+        arguments += ["--metrics-port", str(port), *options]
         self._processes.append(RingProcess(name, arguments, log, environment))
+        labels = {"role": role, "name": name, "run": self._run}
+        self._targets.append({"targets": [f"127.0.0.1:{port}"], "labels": labels})
 
     def _stop_in_order(self) -> None:
         for role in ("learner", "sampler", "scorer"):
@@ -163,6 +173,13 @@ class Ring:
 def _threads() -> str:
     """Half the cores: sampler and learner work at the same time."""
     return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 2) // 2))
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _own_redis(directory: Path, cleanup: ExitStack) -> str:

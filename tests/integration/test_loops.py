@@ -9,7 +9,7 @@ import pytest
 from openrs_core.ledger import Ledger, Policy
 from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup
 from openrs_core.queue import Delivery
-from openrs_core.recipe import load
+from openrs_core.recipe_file import load
 from openrs_core.weights import Publisher, Receiver, Snapshot
 from services.learner.admission import Admission
 from services.learner.evaluation import Evaluation

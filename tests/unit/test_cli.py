@@ -44,6 +44,7 @@ def test_the_scorer_loads_neither_torch_nor_vllm():
     assert found.returncode == 0, found.stderr
 
 
+ELSEWHERE = ["--set", "model.path=./nowhere", "--set", "data.train=./x.jsonl"]
 NOWHERE = ["--run", "x", "--redis", "redis://127.0.0.1:1"]
 
 
@@ -63,6 +64,7 @@ NOWHERE = ["--run", "x", "--redis", "redis://127.0.0.1:1"]
         (["sampler", "--recipe", TOY, *NOWHERE], "no answer"),
         (["scorer", "--recipe", TOY, *NOWHERE], "start Redis there, or set --redis"),
         (["learner", "--recipe", TOY, *NOWHERE], "no answer"),
+        (["up", TOY, "--run", "m", *ELSEWHERE], "model.path is './nowhere': no such directory"),
         (["export", "nowhere", "out"], "checkpoint nowhere"),
         (["toy", "."], "directory . exists"),
         (["config", TOY, "--set", "toy.terms=99"], "toy.terms is 99"),

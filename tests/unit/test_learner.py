@@ -7,7 +7,8 @@ import pytest
 
 from openrs_core.errors import RunError
 from openrs_core.ledger import Policy
-from openrs_core.recipe import Learner, load
+from openrs_core.recipe import Learner
+from openrs_core.recipe_file import load
 from services.learner.checkpoints import Checkpoints, State
 from services.learner.evaluation import Evaluation
 from services.learner.problems import Problem, Problems, load_problems

@@ -1,0 +1,50 @@
+"""The house numbers: small files, small functions, names from the glossary."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = sorted(p for d in ("openrs_core", "services") for p in (ROOT / d).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+LONGEST_FILE, LONGEST_TEST_FILE, LONGEST_FUNCTION = 300, 400, 40
+
+
+def public(tree: ast.Module | ast.ClassDef) -> list[ast.FunctionDef | ast.ClassDef]:
+    """Functions and classes that others may use, and the methods of such classes."""
+    kinds = ast.FunctionDef | ast.ClassDef
+    found = [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
+    inner = [m for n in found if isinstance(n, ast.ClassDef) for m in public(n)]
+    return [*found, *inner]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name)
+def test_a_file_fits_in_one_reading(path):
+    assert path.read_text().count("\n") <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_a_test_file_fits_in_one_reading(path):
+    assert path.read_text().count("\n") <= LONGEST_TEST_FILE
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name)
+def test_a_function_fits_on_a_screen_and_a_public_one_says_what_it_does(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "the file says what it is"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+    for node in public(tree):
+        assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name)
+def test_no_file_is_a_drawer_for_everything(path):
+    assert path.stem not in {"utils", "helpers", "common", "misc"}
