@@ -38,6 +38,6 @@ def _fetch(hub_id: str) -> str:
         return str(snapshot_download(hub_id, ignore_patterns=_UNUSED))
     except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
         raise RunError(
-            f"model.path is {hub_id!r}: no directory here, and the Hugging Face hub did not give it "
+            f"model.path is {hub_id!r}: no directory, and the Hugging Face hub did not give it "
             f"({type(error).__name__}); check the name and the network, or give a directory"
         ) from error
