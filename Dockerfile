@@ -4,9 +4,9 @@
 #     docker build --target sampler -t openrs-sampler .
 #     docker build --target sampler -t openrs-sampler:cpu --build-arg FLAVOUR=cpu .
 #
-# BASE_IMAGE   Debian or Ubuntu. Python is added where it is missing; 3.11 is the oldest that will
-#              do. The GPU wheels bring CUDA 13 along, so that a plain Python image is enough and
-#              the host needs the driver only (R580 or newer); an nvidia/cuda image works as well.
+# BASE_IMAGE   Debian or Ubuntu; Python is added where it is missing, and must be 3.11.3 or newer
+#              for the cpu flavour. The GPU wheels bring CUDA 13 along, so that a plain Python image
+#              is enough and the host needs the driver only (R580 or newer).
 # FLAVOUR      gpu or cpu. It changes nothing in the scorer.
 # TORCH_INDEX  Where the cpu flavour finds a torch without CUDA. Empty: wherever pip looks anyway.
 #

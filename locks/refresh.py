@@ -26,6 +26,10 @@ def resolve(target: str) -> dict[str, str]:
     return {n: m["version"].split("+")[0] for n, m in found.items() if n not in LEFT_OUT}
 
 
+# What another Python than the one that resolves would need.
+OLDER_PYTHON = {"async-timeout": '5.0.1; python_full_version < "3.11.3"'}  # redis
+
+
 def write(name: str, packages: dict[str, str]) -> None:
     """One lock file."""
     lines = [f"{package}=={version}\n" for package, version in sorted(packages.items())]
@@ -36,5 +40,5 @@ if __name__ == "__main__":
     root = str(HERE.parent)
     cpu = resolve(f"{root}[cpu]")
     everything = resolve(f"{root}[cpu,dev]")
-    write("cpu.txt", {name: everything[name] for name in cpu})
+    write("cpu.txt", {name: everything[name] for name in cpu} | OLDER_PYTHON)
     write("dev.txt", {name: v for name, v in everything.items() if name not in cpu})

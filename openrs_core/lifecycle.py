@@ -55,7 +55,7 @@ def running(role: str, settings: Settings) -> Iterator[threading.Event]:
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_USER)
-    except redis.ConnectionError as error:
+    except (redis.ConnectionError, redis.TimeoutError) as error:
         sys.stderr.write(f"{role}: the connection to Redis was lost: {error}\n")
         sys.exit(EXIT_FAULT)
     logger.info("stopped" if stop.is_set() else "finished")

@@ -1,6 +1,7 @@
 """What the processes of one run agree on: its recipe, and which life the learner is in."""
 
 import json
+import re
 from pathlib import Path
 
 import redis
@@ -17,6 +18,7 @@ def agree(client: redis.Redis, run: str, recipe: Recipe) -> None:
     Raises:
         RunError: the run was begun with another recipe; the message names the keys that differ.
     """
+    refuse_odd_name(run)
     ours = recipe.resolved()
     client.set(Keys(run).recipe, json.dumps(ours), nx=True)
     stored = client.get(Keys(run).recipe)
@@ -26,6 +28,12 @@ def agree(client: redis.Redis, run: str, recipe: Recipe) -> None:
             f"run {run!r} was begun with another recipe: {'; '.join(found)}. "
             "Use the run's recipe, or choose another --run"
         )
+
+
+def refuse_odd_name(run: str) -> None:
+    """Raise RunError when a run id could not be a directory's name and part of a key."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}", run):
+        raise RunError(f"--run {run!r}: use letters, digits, `-`, `_` and `.`")
 
 
 def keep_recipe(directory: Path, recipe: Recipe) -> None:
@@ -46,6 +54,12 @@ def keep_recipe(directory: Path, recipe: Recipe) -> None:
         )
 
 
-def next_incarnation(client: redis.Redis, run: str) -> int:
-    """Begin a new life of the learner; the first is 1."""
-    return int(client.incr(Keys(run).incarnation))
+def next_incarnation(client: redis.Redis, run: str, after: int) -> int:
+    """Begin a new life of the learner, later than `after` even if Redis forgot; the first is 1."""
+    key = Keys(run).incarnation
+    client.set(key, after, nx=True)
+    life = int(client.incr(key))
+    if life <= after:
+        life = after + 1
+        client.set(key, life)
+    return life

@@ -6,6 +6,7 @@ and what it reads equals what was written, or is refused. A version never decrea
 incarnation, and an incarnation never decreases.
 """
 
+import time
 from dataclasses import dataclass
 
 import redis
@@ -21,6 +22,8 @@ CHUNK_BYTES = 4 * 1024 * 1024 - 4096
 
 KEPT_VERSIONS = 2
 """The newest, and the one a reader may still be in the middle of."""
+
+RETRY_SECONDS = 1.0
 
 KEPT_MANIFESTS = 64
 """Length of the manifest stream: what a person may want to look back at."""
@@ -84,19 +87,29 @@ class Receiver:
 
     def __init__(self, client: redis.Redis, run: str) -> None:
         self._client, self._keys = client, Keys(run)
-        self._seen = b""
+        self._settled = b""
+        self._offered, self._retry_at = b"", 0.0
         self.in_force: tuple[int, int] | None = None
         """(incarnation, version) last handed out."""
 
     def newer(self) -> WeightsManifest | None:
-        """The newest manifest, if its policy is newer than the one in force."""
+        """The newest manifest, if its policy is newer than the one in force.
+
+        One that could not be fetched is offered again after RETRY_SECONDS.
+
+        Raises:
+            DecodeError: the newest entry is no manifest.
+        """
         entries = self._client.xrevrange(self._keys.manifests, count=1)
-        if not entries or entries[0][0] == self._seen:
+        if not entries or entries[0][0] == self._settled:
             return None
         entry_id, fields = entries[0]
+        if entry_id == self._offered and time.monotonic() < self._retry_at:
+            return None
+        self._offered, self._retry_at = entry_id, time.monotonic() + RETRY_SECONDS
         manifest = decode(fields[b"body"], WeightsManifest)
-        self._seen = entry_id
         if self.in_force and (manifest.incarnation, manifest.version) <= self.in_force:
+            self._settled = entry_id
             return None
         return manifest
 
@@ -122,4 +135,5 @@ class Receiver:
         if len(data) != manifest.size or blake3(data).hexdigest() != manifest.digest:
             raise WeightsError(f"version {manifest.version}: the whole does not match its digest")
         self.in_force = (manifest.incarnation, manifest.version)
+        self._settled = self._offered
         return Snapshot(manifest.incarnation, manifest.version, data)

@@ -26,7 +26,7 @@ READ_GROUPS = 256
 """Most groups read from the stream at once."""
 
 PATIENCE_SECONDS = 60.0
-"""After this long without a group, say what is missing."""
+"""After this long without a group, say so, and look for groups that were lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Admission:
         self._evaluation, self._recipe = evaluation, recipe
         self._held: dict[str, Delivery[ScoredGroup]] = {}
         self._trained: list[Delivery[ScoredGroup]] = []
+        self._counted = ledger.ended.copy()  # what the metrics already say
         self.on_evaluated: Callable[[Evaluated], None] = lambda _: None
         """Called with every finished evaluation."""
 
@@ -74,7 +75,8 @@ class Admission:
             self.issue(learner, published)
             if self._turn(learner):
                 patience = _Patience()
-            patience.complain(self.ledger)
+            elif patience.is_over(len(self.ledger.in_flight)):
+                self._send_lost()
         return []
 
     def await_evaluation(self, learner: Policy, stop: threading.Event) -> None:
@@ -100,16 +102,15 @@ class Admission:
 
     def resume(self, learner: Policy) -> None:
         """Take up what an earlier life left in Redis; send again what left no trace."""
-        traces = self._queue.traces()
-        lost = [group for group in self.ledger.in_flight.values() if group.group_id not in traces]
-        self._queue.publish("prompts", [self._prompt(group) for group in lost])
+        self._send_lost()
         for delivery in self._queue.recover("scored", ScoredGroup):
             self._take(delivery, learner)
-        if lost:
-            logger.info("sent %d prompts again that left no trace in Redis", len(lost))
 
     def observe(self) -> None:
         """Gauges of the ring."""
+        for how in ENDS:
+            metrics.GROUPS_ENDED.labels(how).inc(self.ledger.ended[how] - self._counted[how])
+        self._counted = self.ledger.ended.copy()
         metrics.GROUPS_IN_FLIGHT.set(len(self.ledger.in_flight))
         for stage in STAGES:
             metrics.STREAM_DEPTH.labels(stage).set(self._queue.depth(stage))
@@ -118,12 +119,22 @@ class Admission:
         """One read of the stream; did anything come?"""
         self._queue.renew("scored", [*self._held.values(), *self._trained])
         taken = self._queue.read("scored", ScoredGroup, READ_GROUPS, block=True)
-        before = self.ledger.ended.copy()
         for delivery in taken:
             self._take(delivery, learner)
-        for how in ENDS:
-            metrics.GROUPS_ENDED.labels(how).inc(self.ledger.ended[how] - before[how])
+        self.observe()
         return bool(taken)
+
+    def _send_lost(self) -> None:
+        """Send again the prompts of groups that are nowhere in Redis: lost with it, or buried."""
+        traces = self._queue.traces()
+        lost = [
+            group
+            for group_id, group in self.ledger.in_flight.items()
+            if group_id not in traces and group_id not in self._held
+        ]
+        self._queue.publish("prompts", [self._prompt(group) for group in lost])
+        if lost:
+            logger.info("sent %d prompts again that left no trace in Redis", len(lost))
 
     def _take(self, delivery: Delivery[ScoredGroup], learner: Policy) -> None:
         """Sort one scored group; what no step will need is acknowledged at once."""
@@ -191,11 +202,14 @@ class _Patience:
     def __init__(self) -> None:
         self._next = time.monotonic() + PATIENCE_SECONDS
 
-    def complain(self, ledger: Ledger) -> None:
+    def is_over(self, in_flight: int) -> bool:
+        """Has it been too long since the last group, or since we last said so?"""
         if time.monotonic() < self._next:
-            return
+            return False
         self._next = time.monotonic() + PATIENCE_SECONDS
         logger.warning(
             "no scored group for %.0f s, %d in flight: are a sampler and a scorer running?",
-            PATIENCE_SECONDS, len(ledger.in_flight),
-        )  # fmt: skip
+            PATIENCE_SECONDS,
+            in_flight,
+        )
+        return True

@@ -54,6 +54,7 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
     """Train from `policy` to the last step, or until told to stop; returns the policy reached."""
     rules, admission = learner.recipe.learner, learner.admission
     publish(learner, policy)
+    admission.resume(policy)  # after the weights, like every issue
     if policy.version == 0:
         evaluate(learner, policy, stop)  # waited for, like the last: both are of one version
     while policy.version < rules.steps and not stop.is_set():
@@ -72,6 +73,8 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
         learner.record.step(policy, groups, stats, lr, spent)
         if learner.evaluation.due(policy.version) and policy.version < rules.steps:
             learner.evaluation.begin(policy, time.time())
+        if policy.version < rules.steps:
+            admission.issue(policy, policy)  # samplers need not wait for the next collect
         if policy.version % rules.checkpoint_every == 0:
             checkpoint(learner, policy)
         admission.observe()

@@ -4,6 +4,7 @@ Redis; the other ranks follow it."""
 import json
 import logging
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -41,7 +42,9 @@ def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
 
 
 def follow(recipe: Recipe) -> None:
-    """Be one of the other ranks."""
+    """Be one of the other ranks: stop when rank 0 does, whoever else is told to."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # a launcher sends them to every rank
+        signal.signal(number, signal.SIG_IGN)
     from services.learner.trainer import DeepSpeedTrainer
 
     DeepSpeedTrainer(recipe, model_directory(recipe)).follow()
@@ -53,28 +56,27 @@ def lead(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.E
 
     begun = time.monotonic()
     try:
-        run(learner, begin(learner, client, run_id), stop)
+        reached = run(learner, begin(learner, client, run_id), stop)
     finally:
         learner.trainer.close()
-    balance = learner.admission.ledger.balance()
-    summary = learner.record.summary(balance, time.monotonic() - begun)
-    logger.info("summary %s", json.dumps(summary))
+    if reached.version == learner.recipe.learner.steps and not stop.is_set():
+        balance = learner.admission.ledger.balance()
+        summary = learner.record.summary(balance, time.monotonic() - begun)
+        logger.info("summary %s", json.dumps(summary))
 
 
 def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
     """Begin a new life: from the newest checkpoint, or from the base model."""
-    incarnation = next_incarnation(client, run_id)
     learner.publisher.remove_foreign()
     newest = learner.checkpoints.newest()
     if newest is None:
-        return Policy(incarnation, 0)
+        return Policy(next_incarnation(client, run_id, after=0), 0)
     state = learner.checkpoints.load(newest)
+    incarnation = next_incarnation(client, run_id, after=state.incarnation)
     learner.trainer.load(newest / "optimizer")
     learner.admission.ledger.restore(state.ledger, incarnation, state.version)
-    policy = Policy(incarnation, state.version)
-    learner.admission.resume(policy)
     logger.info("resumed at step %d from %s", state.version, newest)
-    return policy
+    return Policy(incarnation, state.version)
 
 
 def build(recipe: Recipe, client: redis.Redis, settings: Settings, directory: Path) -> "Learner":

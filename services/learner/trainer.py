@@ -10,6 +10,7 @@ with its own count would drop all but the last.
 import os
 from collections.abc import Sequence as Many
 from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,9 @@ class DeepSpeedTrainer:
         return order
 
 
+PATIENCE = timedelta(days=1)
+"""How long a rank waits for rank 0, which may itself wait for groups or an evaluation."""
+
 _SUMS = ("loss", "entropy", "mismatch_kl", "clipped", "tokens", "ratio_max")
 
 
@@ -213,7 +217,7 @@ def _join() -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if backend == "nccl":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group(backend)
+        dist.init_process_group(backend, timeout=PATIENCE)
     else:
         os.environ.setdefault("LOCAL_RANK", "0")
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from openrs_core import metrics
-from openrs_core.errors import WeightsError
+from openrs_core.errors import DecodeError, WeightsError
 from openrs_core.messages import Prompt, RolloutGroup
 from openrs_core.queue import Delivery, Queue
 from openrs_core.weights import Receiver, Snapshot
@@ -62,12 +62,12 @@ def run(queue: Queue, engine: Engine, weights: Receiver, stop: threading.Event) 
 
 def take_newest(engine: Engine, weights: Receiver) -> None:
     """Put the newest published policy in force; a torn one leaves the old one serving."""
-    manifest = weights.newer()
-    if manifest is None:
-        return
     try:
+        manifest = weights.newer()
+        if manifest is None:
+            return
         snapshot = timed("fetch", lambda: weights.fetch(manifest))
-    except WeightsError as error:
+    except (WeightsError, DecodeError) as error:
         metrics.WEIGHTS_REFUSED.inc()
         logger.warning("weights refused, the old ones stay in force: %s", error)
         return

@@ -20,15 +20,18 @@ _OPERATION = re.compile(
 )
 
 
-def final_answer(text: str) -> str | None:
+def final_answer(text: str, finished: bool = True) -> str | None:
     """The last boxed answer after the thinking; None when there is none, or it is too long.
+
+    A completion that was cut off (`finished` false) and never closed its thought has no answer,
+    also where the prompt, not the completion, opened it.
 
     Example:
         final_answer("<think>\n8+9=17\n</think>\n\\boxed{17}")  # "17"
     """
     if THINK_END in text:
         text = text.rpartition(THINK_END)[2]
-    elif THINK_START in text:
+    elif THINK_START in text or not finished:
         return None  # still thinking when it was cut off
     start = text.rfind(BOX)
     if start < 0:

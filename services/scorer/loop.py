@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from openrs_core import metrics
-from openrs_core.messages import RolloutGroup, ScoredGroup, Verdict
+from openrs_core.messages import Completion, RolloutGroup, ScoredGroup, Verdict
 from openrs_core.queue import Delivery, Queue
 from openrs_core.recipe import Scorer
 from services.scorer.rewards import score
@@ -27,7 +27,7 @@ TURN_SECONDS = 0.002
 class Verifiers(Protocol):
     """What compares an answer with its reference."""
 
-    def submit(self, text: str, reference: str) -> "Future[Verdict]":
+    def submit(self, completion: Completion, reference: str) -> "Future[Verdict]":
         """Begin; the future holds the verdict."""
 
 
@@ -64,8 +64,7 @@ def run(queue: Queue, verifiers: Verifiers, rules: Scorer, stop: threading.Event
 def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
     """Ask for the verdict of every completion."""
     answer = taken.message.prompt.answer
-    texts = [completion.text for completion in taken.message.completions]
-    return InProgress(taken, [verifiers.submit(text, answer) for text in texts])
+    return InProgress(taken, [verifiers.submit(c, answer) for c in taken.message.completions])
 
 
 def hand_on(queue: Queue, group: InProgress, rules: Scorer) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from openrs_core import metrics
-from openrs_core.messages import Verdict
+from openrs_core.messages import Completion, Verdict
 from openrs_core.recipe import Scorer
 from services.scorer.answer import final_answer, is_unevaluated
 
@@ -51,9 +51,9 @@ class VerifierPool:
             initargs=(rules.memory_mib,),
         )
 
-    def submit(self, text: str, reference: str) -> "Future[Verdict]":
-        """Begin to verify a completion's text against the reference answer."""
-        answer = final_answer(text)
+    def submit(self, completion: Completion, reference: str) -> "Future[Verdict]":
+        """Begin to verify a completion against the reference answer."""
+        answer = final_answer(completion.text, completion.finish_reason == "stop")
         if answer is None:
             return _known("no_answer")
         if answer == reference.strip():

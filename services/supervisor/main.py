@@ -8,7 +8,6 @@ and the exit code is not 0.
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -22,12 +21,14 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
+import redis
+
 from openrs_core.connection import connect
 from openrs_core.errors import RunError
 from openrs_core.keys import STAGES, Keys
 from openrs_core.recipe import Recipe
 from openrs_core.recipe_file import load
-from openrs_core.run import keep_recipe
+from openrs_core.run import keep_recipe, refuse_odd_name
 from services.model import model_directory
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
@@ -54,12 +55,13 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     begun = time.monotonic()
     recipe = load(recipe_path, overrides)
     directory = run_directory(recipe, plan)
-    keep_recipe(directory, recipe)
+    if plan.redis_url:
+        refuse_taken(plan.redis_url, directory.name, plan)
+    model_directory(recipe)  # the toy is made, or a model fetched, where its progress can be seen
+    keep_recipe(directory, recipe)  # nothing is left behind by what is refused above
     with ExitStack() as cleanup:
         url = plan.redis_url or _own_redis(directory, cleanup)
         ring = Ring(recipe, directory, url, plan)
-        ring.refuse_taken()
-        model_directory(recipe)  # the toy is made here, where its progress can be seen
         stop = _on_signals()
         ring.start()
         code = ring.watch(stop)
@@ -76,15 +78,19 @@ def run_directory(recipe: Recipe, plan: Plan) -> Path:
         RunError: the run id is no name, is taken, or there is nothing to resume.
     """
     name = plan.run or f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}", name):
-        raise RunError(f"--run {name!r}: use letters, digits, `-`, `_` and `.`")
+    refuse_odd_name(name)
     directory = plan.runs / name
     if directory.exists() and not plan.resume:
         raise RunError(f"--run {name}: {directory} exists; choose another id, or add --resume")
     if plan.resume and not directory.exists():
         raise RunError(f"--run {name}: nothing to resume, {directory} does not exist")
-    directory.mkdir(parents=True, exist_ok=True)
     return directory
+
+
+def refuse_taken(redis_url: str, run: str, plan: Plan) -> None:
+    """Raise RunError when this Redis already knows the run, unless it is resumed."""
+    if not plan.resume and connect(redis_url).exists(Keys(run).recipe):
+        raise RunError(f"--run {run}: this Redis already holds a run of that id; choose another")
 
 
 class Ring:
@@ -96,13 +102,6 @@ class Ring:
         self._client = connect(redis_url)
         self._processes: list[RingProcess] = []
         self._targets: list[dict[str, object]] = []
-
-    def refuse_taken(self) -> None:
-        """Raise RunError when this Redis already knows the run, unless it is resumed."""
-        if not self._plan.resume and self._client.exists(Keys(self._run).recipe):
-            raise RunError(
-                f"--run {self._run}: this Redis already holds a run of that id; choose another"
-            )
 
     def start(self) -> None:
         """Start every process; the learner is the last in the list."""
@@ -129,7 +128,8 @@ class Ring:
     def _verdict(self, ended: list[RingProcess], stop: threading.Event) -> int:
         """0 when the learner finished; otherwise say who failed and show its last lines."""
         failed = [process for process in ended if process.exit_code or process.name != "learner"]
-        if stop.is_set():
+        finished = (self._directory / "summary.json").exists()
+        if stop.is_set() or not (failed or finished):
             sys.stderr.write(
                 f"stopped; `openrs up RECIPE --run {self._run} --resume` goes on from here\n"
             )
@@ -143,7 +143,9 @@ class Ring:
 
     def _launch(self, role: str, name: str, options: list[str]) -> None:
         arguments = [role, "--run", self._run, "--recipe", str(self._directory / "recipe.json")]
-        environment = {"OPENRS_REDIS": self._url, "OMP_NUM_THREADS": _threads()}
+        environment = {"OPENRS_REDIS": self._url}
+        if role == "learner":
+            environment["OMP_NUM_THREADS"] = _learner_threads()
         log = self._directory / "logs" / f"{name}.log"
         port = free_port()
         arguments += ["--metrics-port", str(port), *options]
@@ -161,7 +163,10 @@ class Ring:
 
     def _depths(self) -> dict[str, int]:
         keys = Keys(self._run)
-        return {stage: int(self._client.xlen(keys.stage(stage))) for stage in STAGES}
+        try:
+            return {stage: int(self._client.xlen(keys.stage(stage))) for stage in STAGES}
+        except redis.RedisError:  # the processes will say so, each in its log
+            return {}
 
     def _state(self, view: View) -> str:
         if not view.progress.evaluations and not view.progress.steps:
@@ -170,9 +175,9 @@ class Ring:
         return "last evaluation" if done else "training"
 
 
-def _threads() -> str:
-    """Half the cores: sampler and learner work at the same time."""
-    return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 2) // 2))
+def _learner_threads() -> str:
+    """All cores but the one of the sampler, which works at the same time."""
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 2) - 1))
 
 
 def free_port() -> int:

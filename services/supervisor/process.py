@@ -8,8 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-STOP_SECONDS = 10.0
-"""A process that has not ended this long after SIGTERM is killed."""
+STOP_SECONDS = {"learner": 300.0}
+"""A process that has not ended this long after SIGTERM is killed; a large checkpoint takes time."""
+
+OTHER_STOP_SECONDS = 10.0
 
 _PR_SET_PDEATHSIG = 1
 
@@ -49,7 +51,7 @@ class RingProcess:
     def wait(self) -> None:
         """Wait until it has stopped; kill it when it does not."""
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(STOP_SECONDS.get(self.name, OTHER_STOP_SECONDS))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -38,8 +38,16 @@ class Progress:
         self._read += len(whole[0]) + len(whole[1])
         lines = [json.loads(line) for line in whole[0].splitlines()]
         for line in lines:
-            (self.steps if line["kind"] == "step" else self.evaluations).append(line)
+            self._take(line)
         return lines
+
+    def _take(self, line: Line) -> None:
+        if line["kind"] == "evaluation":
+            self.evaluations.append(line)
+            return
+        # a resumed run makes the steps after its checkpoint anew
+        self.steps = [step for step in self.steps if step["version"] < line["version"]]
+        self.steps.append(line)
 
     @property
     def tokens_per_second(self) -> float:

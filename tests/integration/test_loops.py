@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup
+from openrs_core.messages import Completion, Prompt, RolloutGroup, ScoredGroup
 from openrs_core.queue import Delivery
 from openrs_core.recipe_file import load
 from openrs_core.weights import Publisher, Receiver, Snapshot
@@ -56,9 +56,10 @@ class FakeEngine:
 class FakeVerifiers:
     """Knows one right answer at once."""
 
-    def submit(self, text: str, reference: str) -> "Future[str]":
+    def submit(self, completion: Completion, reference: str) -> "Future[str]":
         future: Future[str] = Future()
-        future.set_result("correct" if text == f"\\boxed{{{reference}}}" else "incorrect")
+        right = completion.text == f"\\boxed{{{reference}}}"
+        future.set_result("correct" if right else "incorrect")
         return future
 
 
@@ -146,7 +147,7 @@ def test_a_loop_that_stops_hands_back_what_it_had_taken(queue):
     one.publish("rollouts", [a_group()])
 
     class NeverDone:
-        def submit(self, text: str, reference: str) -> "Future[str]":
+        def submit(self, completion: Completion, reference: str) -> "Future[str]":
             stop.set()
             return Future()
 

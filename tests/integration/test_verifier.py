@@ -8,6 +8,7 @@ import pytest
 
 from openrs_core.recipe import Scorer
 from services.scorer.verifier import VerifierPool, verdict_of
+from tests.builders import a_completion as said
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -21,7 +22,7 @@ def pool():
 
 
 def verdict(pool: VerifierPool, answer: str, reference: str) -> str:
-    return verdict_of(pool.submit(f"<think>\n</think>\n\\boxed{{{answer}}}", reference))
+    return verdict_of(pool.submit(said(f"<think>\n</think>\n\\boxed{{{answer}}}"), reference))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_another_answer_is_not(pool, answer, reference):
 
 
 def test_an_answer_without_a_box_is_no_answer(pool):
-    assert verdict_of(pool.submit("<think>\n</think>\nThe answer is 7", "7")) == "no_answer"
+    assert verdict_of(pool.submit(said("<think>\n</think>\nThe answer is 7"), "7")) == "no_answer"
 
 
 def test_an_unreadable_reference_is_an_error_not_a_wrong_answer(pool):
@@ -58,7 +59,7 @@ def test_an_unreadable_reference_is_an_error_not_a_wrong_answer(pool):
 
 
 def test_an_endless_calculation_is_a_timeout_and_the_others_go_on(pool):
-    endless = pool.submit("\\boxed{9^{9^{9^{9}}}}", "9^{9^{9^{8}}}")
+    endless = pool.submit(said("\\boxed{9^{9^{9^{9}}}}"), "9^{9^{9^{8}}}")
     assert verdict(pool, "\\frac{2}{4}", "0.5") == "correct"
     assert verdict_of(endless) in ("timeout", "error")
 

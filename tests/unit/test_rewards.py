@@ -31,6 +31,10 @@ def test_the_answer_is_the_last_box_after_the_thinking(text, answer):
     assert final_answer(text) == answer
 
 
+def test_a_box_in_a_thought_that_the_prompt_opened_and_nobody_closed_is_no_answer():
+    assert final_answer("so it is \\boxed{12}, or", finished=False) is None
+
+
 def test_an_endless_box_is_no_answer():
     assert final_answer("\\boxed{" + "1" * 100_000 + "}") is None
 
