@@ -61,6 +61,10 @@ docs: install                ## write docs/cli.md from the commands themselves
 docs-current: install
 	$(BIN)/python docs/make_cli.py | diff -u docs/cli.md - || (echo "docs/cli.md is old: make docs"; exit 1)
 
+.PHONY: pictures
+pictures: install            ## the terminal pictures of docs/first-run.md; needs tmux
+	$(BIN)/python docs/make_pictures.py
+
 lock: install                ## resolve anew and rewrite locks/
 	$(BIN)/python locks/refresh.py
 

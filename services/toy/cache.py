@@ -1,7 +1,7 @@
 """Where the toy model is kept once it is made.
 
 The place is OPENRS_CACHE, else XDG_CACHE_HOME/openrs, else ~/.cache/openrs; one directory per
-seed and settings. Processes that need it at the same time wait for the one that makes it.
+seed, settings and making. Processes that need it at the same time wait for the one that makes it.
 """
 
 import hashlib
@@ -16,8 +16,9 @@ from openrs_core.recipe import Recipe
 from services.toy.task import take
 
 TOKENIZER_LINES = 2000
-FORMAT = 1
-"""Raised when what is made from the same settings changes."""
+
+MAKERS = ("task.py", "tokenizer.py", "warm_start.py")
+"""Whoever changes one of these makes other models: they are part of the cache's key."""
 
 
 def cache_directory() -> Path:
@@ -30,8 +31,9 @@ def cache_directory() -> Path:
 
 def toy_directory(recipe: Recipe) -> Path:
     """Where this recipe's toy model is, or will be."""
-    settings = json.dumps([FORMAT, recipe.seed, recipe.toy.model_dump()], sort_keys=True)
-    return cache_directory() / f"toy-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+    settings = json.dumps([recipe.seed, recipe.toy.model_dump()], sort_keys=True)
+    made_by = b"".join((Path(__file__).parent / name).read_bytes() for name in MAKERS)
+    return cache_directory() / f"toy-{hashlib.sha256(settings.encode() + made_by).hexdigest()[:12]}"
 
 
 def ensure_toy(recipe: Recipe) -> Path:
