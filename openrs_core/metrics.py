@@ -1,7 +1,7 @@
 """Every Prometheus metric of openrs, and the door that serves them.
 
-Each process serves its own (`serve`), labelled by the scraper with its role. A process touches
-only the metrics of its part; the others stay at zero and are not exported by name elsewhere.
+Each process serves its own (`serve`), labelled by the scraper with its role. Every process exports
+every name, but moves only the metrics of its part: select by role.
 """
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
