@@ -51,6 +51,7 @@ def ensure_toy(recipe: Recipe) -> Path:
 
 def _make(recipe: Recipe, directory: Path) -> None:
     import torch
+    from transformers.utils import logging
 
     from services.toy.progress import shown
     from services.toy.tokenizer import train_tokenizer
@@ -60,6 +61,7 @@ def _make(recipe: Recipe, directory: Path) -> None:
     lines = [f"user\n{p.problem}\nassistant\n{p.demonstration(careful=True, boxed=i % 2 == 0)}"
              for i, p in enumerate(problems)]  # fmt: skip
     tokenizer = train_tokenizer(lines)
+    logging.disable_progress_bar()  # the warm start has its own
     torch.set_num_threads(max(1, min(4, os.cpu_count() or 1)))
     with shown() as progress:
         model = warm_start(recipe.toy, tokenizer, recipe.seed, progress)
