@@ -62,7 +62,7 @@ def _make(recipe: Recipe, directory: Path) -> None:
              for i, p in enumerate(problems)]  # fmt: skip
     tokenizer = train_tokenizer(lines)
     logging.disable_progress_bar()  # the warm start has its own
-    torch.set_num_threads(max(1, min(4, os.cpu_count() or 1)))
+    torch.set_num_threads(1)  # two spin each other to a standstill on a busy machine
     with shown() as progress:
         model = warm_start(recipe.toy, tokenizer, recipe.seed, progress)
     model.save_pretrained(directory)
