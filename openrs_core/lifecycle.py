@@ -1,10 +1,13 @@
 """How a process of the ring begins and ends.
 
-    with running("sampler", settings) as stop:      # stop: threading.Event
+    with running("sampler", settings) as stop:
+        ...                                         # load what takes long
+        stop.looping = True
         while not stop.is_set(): ...
 
-The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn. The second ends the
-process at once. A UserError leaves one line and exit code 2; a lost Redis one line and 1.
+The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; while the process is
+still loading, it ends there and then. The second ends it at once. A UserError leaves one line and
+exit code 2; a lost Redis one line and 1.
 """
 
 import logging
@@ -43,11 +46,18 @@ class Settings:
     log_format: log.Format = "plain"
 
 
+class Stop(threading.Event):
+    """Set when the process is asked to stop."""
+
+    looping = False
+    """Is there a loop that will notice?"""
+
+
 @contextmanager
-def running(role: str, settings: Settings) -> Iterator[threading.Event]:
+def running(role: str, settings: Settings) -> Iterator[Stop]:
     """Logging, metrics and signals of one process; turns expected errors into exit codes."""
     log.configure(role, settings.log_format)
-    stop = threading.Event()
+    stop = Stop()
     _listen(stop)
     try:
         _serve_metrics(settings)
@@ -61,12 +71,14 @@ def running(role: str, settings: Settings) -> Iterator[threading.Event]:
     logger.info("stopped" if stop.is_set() else "finished")
 
 
-def _listen(stop: threading.Event) -> None:
+def _listen(stop: Stop) -> None:
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(EXIT_FORCED)
-        logger.info("%s: stopping after this turn", signal.Signals(number).name)
+        logger.info("%s: stopping", signal.Signals(number).name)
         stop.set()
+        if not stop.looping:
+            sys.exit(0)
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_signal)

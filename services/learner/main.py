@@ -38,6 +38,7 @@ def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
         client = connect(settings.redis_url)
         agree(client, settings.run, recipe)
         learner = build(recipe, client, settings, directory)
+        stop.looping = True
         lead(learner, client, settings.run, stop)
 
 

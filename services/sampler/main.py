@@ -20,4 +20,5 @@ def main(recipe: Recipe, settings: Settings) -> None:
 
         engine = VllmEngine(recipe, model, settings.name)
         queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
+        stop.looping = True
         run(queue, engine, Receiver(client, settings.run), stop)

@@ -95,6 +95,18 @@ def test_every_process_stops_cleanly_when_asked(tmp_path, redis_url):
     assert json.loads((newest(directory) / "state.json").read_text())["version"] >= 2
 
 
+@pytest.mark.parametrize("role", ["sampler", "learner"])
+def test_a_process_stops_at_once_while_it_is_still_loading(tmp_path, redis_url, role):
+    """Models load for long; nobody should have to wait for that to stop."""
+    run, log = f"loading-{role}", tmp_path / "log"
+    more = ["--runs", str(tmp_path)] if role == "learner" else []
+    process = start(log, role, "--recipe", str(TOY), "--run", run, "--redis", redis_url, *more)
+    wait_until(lambda: connect(redis_url).exists(Keys(run).recipe), "the run's recipe")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0, log.read_text()
+    assert session(process.pid) == []
+
+
 def test_a_process_that_dies_is_shown_with_its_last_lines(tmp_path):
     """`openrs up` ends with a failure of its own, and leaves nothing running."""
     log = tmp_path / "up.log"
