@@ -1,8 +1,10 @@
 """The whole ring with real processes: it trains, keeps its bound, stops cleanly, goes on."""
 
 import json
+import re
 import signal
 import subprocess
+import urllib.request
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -46,12 +48,29 @@ def test_the_first_and_the_last_evaluation_are_of_one_version(tmp_path):
     assert all(found[6, mode]["newest_version"] == 6 for mode in ("sampled", "greedy"))
 
 
+def metrics_of(directory, role: str) -> str:
+    """What a process of a running ring serves to Prometheus."""
+    targets = json.loads((directory / "targets.json").read_text())
+    [address] = [t["targets"][0] for t in targets if t["labels"]["role"] == role]
+    with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+        return answer.read().decode()
+
+
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
-    """Ctrl-C, then --resume: no version and no place of the data order is missing or twice."""
+    """Ctrl-C, then --resume: no version and no place of the data order is missing or twice.
+
+    Before the stop, every process serves metrics that have moved.
+    """
     directory, log = tmp_path / "again", tmp_path / "up.log"
     arguments = ["up", str(TOY), "--run", "again", "--runs", str(tmp_path), *sets(SHORT)]
     process = start(log, *arguments)
     wait_until(lambda: len(lines(directory, "step")) >= 2, "two steps", seconds=200)
+    for role, moved in (
+        ("learner", r"openrs_ring_groups_ended_total\{how=\"trained\"\} [1-9]"),
+        ("sampler", r"openrs_sampler_tokens_total [1-9]"),
+        ("scorer", r"openrs_scorer_verdicts_total\{verdict=\"correct\"\} [1-9]"),
+    ):
+        assert re.search(moved, metrics_of(directory, role))
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130, log.read_text()
     assert session(process.pid) == []
