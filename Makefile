@@ -18,6 +18,7 @@ install: $(READY)            ## a virtual environment with everything, at the lo
 # CUDA builds break transformers beside a CPU torch.
 $(READY): $(PROJECT)
 	$(PYTHON) -m venv $(VENV)
+	@echo "installing 200 packages at their locked versions; this takes minutes"
 	$(BIN)/pip install --quiet --no-deps -r locks/cpu.txt -r locks/dev.txt \
 	    || $(BIN)/pip install --quiet --no-deps --extra-index-url $(TORCH_INDEX) -r locks/cpu.txt -r locks/dev.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .

@@ -106,6 +106,7 @@ class DeepSpeedTrainer:
         safetensors.torch.save_file(
             self._named(), directory / "model.safetensors", metadata={"format": "pt"}
         )
+        (directory / "model.safetensors").chmod(0o644)  # like its neighbours, to be shared
         config.save_pretrained(directory)
 
     # --- every rank ------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
         ring = Ring(recipe, directory, url, plan)
         stop = _on_signals()
         ring.start()
-        code = ring.watch(stop)
+        code = ring.watch(stop, begun)
     if code == 0:
         shutil.rmtree(directory / "redis", ignore_errors=True)  # nothing of a finished run is in it
         _finish(directory, time.monotonic() - begun)
@@ -75,7 +75,7 @@ def run_directory(recipe: Recipe, plan: Plan) -> Path:
     """Where this run is kept.
 
     Raises:
-        RunError: the run id is no name, is taken, or there is nothing to resume.
+        RunError: the run id is no name, is taken, or there is nothing (more) to resume.
     """
     name = plan.run or f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
     refuse_odd_name(name)
@@ -84,6 +84,8 @@ def run_directory(recipe: Recipe, plan: Plan) -> Path:
         raise RunError(f"--run {name}: {directory} exists; choose another id, or add --resume")
     if plan.resume and not directory.exists():
         raise RunError(f"--run {name}: nothing to resume, {directory} does not exist")
+    if (directory / "summary.json").exists():
+        raise RunError(f"--run {name}: the run is finished, see {directory / 'summary.json'}")
     return directory
 
 
@@ -112,10 +114,10 @@ class Ring:
         # what Prometheus' file_sd_configs reads
         (self._directory / "targets.json").write_text(json.dumps(self._targets, indent=2) + "\n")
 
-    def watch(self, stop: threading.Event) -> int:
-        """Show the run until it is over; the exit code."""
+    def watch(self, stop: threading.Event, begun: float) -> int:
+        """Show the run until it is over, with the time since `begun`; the exit code."""
         steps, bound = self._recipe.learner.steps, self._recipe.learner.max_staleness
-        with View(self._run, steps, bound, self._directory) as view:
+        with View(self._run, steps, bound, self._directory, begun) as view:
             while not stop.is_set() and all(p.exit_code is None for p in self._processes):
                 view.show(self._state(view), self._depths())
                 stop.wait(LOOK_SECONDS)
@@ -170,7 +172,7 @@ class Ring:
 
     def _state(self, view: View) -> str:
         if not view.progress.evaluations and not view.progress.steps:
-            return "starting"
+            return "starting: vLLM, DeepSpeed and the model are being loaded"
         done = len(view.progress.steps) >= self._recipe.learner.steps
         return "last evaluation" if done else "training"
 

@@ -60,11 +60,12 @@ class Progress:
 class View:
     """Shows the progress; use as a context."""
 
-    def __init__(self, run: str, steps: int, bound: int, directory: Path) -> None:
+    def __init__(self, run: str, steps: int, bound: int, directory: Path, begun: float) -> None:
         self._run, self._steps, self._bound = run, steps, bound
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=4, transient=False)
-        self.progress, self._begun = Progress(directory), time.monotonic()
+        self.progress, self._begun = Progress(directory), begun
+        self.progress.update()  # what an earlier life recorded is not news
 
     def __enter__(self) -> "View":
         if self._console.is_terminal:
@@ -90,6 +91,8 @@ class View:
 
     def _table(self, state: str, depths: Mapping[str, int]) -> RenderableType:
         table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ignore")
         for name, value in self._rows(depths):
             table.add_row(Text(name, style="dim"), value)
         seconds = int(time.monotonic() - self._begun)
@@ -117,9 +120,15 @@ class View:
                 "staleness",
                 f"at most {last['staleness_max']} (bound {self._bound}) in the last step",
             ),
-            ("tokens/s", f"{progress.tokens_per_second:,.0f} trained"),
+            ("tokens/s", _rate(progress.tokens_per_second)),
             *rows,
         ]
+
+
+def _rate(tokens_per_second: float) -> str:
+    if not tokens_per_second:
+        return "after the second step"
+    return f"{tokens_per_second:,.0f} trained, over the last steps"
 
 
 def _length(steps: list[Line]) -> str:

@@ -61,6 +61,8 @@ def _make(recipe: Recipe, directory: Path) -> None:
     lines = [f"user\n{p.problem}\nassistant\n{p.demonstration(careful=True, boxed=i % 2 == 0)}"
              for i, p in enumerate(problems)]  # fmt: skip
     tokenizer = train_tokenizer(lines)
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed's probe warns on the screen
     logging.disable_progress_bar()  # the warm start has its own
     torch.set_num_threads(1)  # two spin each other to a standstill on a busy machine
     with shown() as progress:

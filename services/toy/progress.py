@@ -26,11 +26,14 @@ def shown() -> Iterator[Report]:
 
 class _Bar:
     def __init__(self, bar: Progress) -> None:
-        self._bar, self._name = bar, ""
+        self._bar, self._name, self._done = bar, "", 0
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if name != self._name:
+            if self._name:  # a phase may end before its planned last step
+                self._bar.update(self._task, total=self._done)
             self._name, self._task = name, self._bar.add_task(f"warm start: {name}", total=total)
+        self._done = done
         self._bar.update(self._task, completed=done)
 
 

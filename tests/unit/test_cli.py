@@ -84,6 +84,13 @@ def test_a_taken_run_id_is_refused(tmp_path):
     assert (found.returncode, "choose another id, or add --resume" in found.stderr) == (2, True)
 
 
+def test_a_finished_run_is_not_resumed(tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "summary.json").write_text("{}")
+    found = openrs("up", TOY, "--run", "mine", "--resume", cwd=tmp_path)
+    assert (found.returncode, "the run is finished" in found.stderr) == (2, True)
+
+
 def test_a_password_is_never_shown(tmp_path):
     found = openrs(
         "scorer",
