@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from services.toy.warm_start import Progress as Report
 
@@ -27,13 +34,15 @@ def shown() -> Iterator[Report]:
 class _Bar:
     def __init__(self, bar: Progress) -> None:
         self._bar, self._name, self._done = bar, "", 0
+        self._task: TaskID | None = None
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if name != self._name:
-            if self._name:  # a phase may end before its planned last step
+            if self._task is not None:  # a phase may end before its planned last step
                 self._bar.update(self._task, total=self._done)
             self._name, self._task = name, self._bar.add_task(f"warm start: {name}", total=total)
         self._done = done
+        assert self._task is not None
         self._bar.update(self._task, completed=done)
 
 
