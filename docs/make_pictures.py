@@ -5,6 +5,8 @@ its colours and drawn as SVG.
 """
 
 import io
+import os
+import re
 import subprocess
 import sys
 import time
@@ -37,8 +39,14 @@ def picture(name: str, title: str) -> None:
     console.print(Text.from_ansi(screen()))
     target = HERE / "pictures" / f"{name}.svg"
     target.parent.mkdir(exist_ok=True)
-    console.save_svg(str(target), title=title)
+    target.write_text(clean(console.export_svg(title=title)), encoding="utf-8")
     print(target)
+
+
+def clean(svg: str) -> str:
+    """The picture without fonts from the network, and without where the environment lies."""
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    return svg.replace(os.environ.get("VENV", ".venv"), ".venv")
 
 
 def await_text(text: str, seconds: float = 600.0) -> None:
