@@ -14,8 +14,6 @@ import re
 from openrs_core.messages import Score, Verdict
 from openrs_core.recipe import Cosine, Scorer
 
-THINK_END = "</think>"
-
 _THINK_THEN_BOX = re.compile(
     r"\A(?:<think>)?(?:(?!</?think>).)*</think>(?:(?!</?think>).)*\\boxed\{.+\}", re.DOTALL
 )

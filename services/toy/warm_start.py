@@ -25,8 +25,7 @@ GOOD_ENOUGH = 0.80
 """Sampled held-out accuracy that ends phase A."""
 CHECK_PROBLEMS, CHECK_SAMPLES = 128, 2
 HABIT_STEPS = 200
-"""The first 60 break the arithmetic as well (by seed, 0.13 to 0.56 of shown work is right); the
-rest mends it (0.76), while the habit stays."""
+"""The first 60 or so break the arithmetic as well; the rest mends it, while the habit stays."""
 UNBOXED_SHARE = 0.15
 
 Progress = Callable[[str, int, int], None]
