@@ -10,9 +10,16 @@ import msgpack
 from pydantic import TypeAdapter, ValidationError
 
 from openrs_core.errors import DecodeError
-from openrs_core.messages import Message, Prompt, RolloutGroup, ScoredGroup, WeightsManifest
+from openrs_core.messages import (
+    Message,
+    Prompt,
+    RolloutGroup,
+    ScoredGroup,
+    WeightsManifest,
+    WeightsTaken,
+)
 
-SCHEMA = 1
+SCHEMA = 2
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """A group of 64 completions of 32,768 tokens is 17 MB; four times that is no message of ours."""
@@ -22,6 +29,7 @@ _KINDS: dict[str, type[Message]] = {
     "rollout_group": RolloutGroup,
     "scored_group": ScoredGroup,
     "weights_manifest": WeightsManifest,
+    "weights_taken": WeightsTaken,
 }
 _NAMES: dict[Any, str] = {kind: name for name, kind in _KINDS.items()}
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _KINDS.values()}

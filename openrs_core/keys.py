@@ -27,9 +27,19 @@ class Keys:
         """Stream of weight manifests, newest last."""
         return f"openrs:{self.run}:weights"
 
-    def chunks(self, incarnation: int, version: int) -> str:
-        """Stream of the chunks of one policy version."""
-        return f"openrs:{self.run}:weights:{incarnation}:{version}"
+    def chunks(self, incarnation: int, payload: int) -> str:
+        """Stream of the chunks of one delta or snapshot."""
+        return f"openrs:{self.run}:weights:{incarnation}:{payload}"
+
+    @property
+    def wanted(self) -> str:
+        """Set by a sampler that needs a snapshot, with its name."""
+        return f"openrs:{self.run}:weights-wanted"
+
+    @property
+    def taken(self) -> str:
+        """Stream of what samplers put in force, newest last."""
+        return f"openrs:{self.run}:weights-taken"
 
     @property
     def recipe(self) -> str:

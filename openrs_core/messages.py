@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat, PlainSerializer
 Purpose = Literal["train", "eval"]
 Verdict = Literal["correct", "incorrect", "no_answer", "timeout", "error"]
 FinishReason = Literal["stop", "length"]
+Form = Literal["named", "delta", "snapshot"]
 
 
 def _packed(typecode: Literal["i", "f"]) -> tuple[BeforeValidator, PlainSerializer]:
@@ -85,7 +86,7 @@ class Prompt:
     """The life of the learner that issued it."""
 
     issued_version: Count
-    """Newest policy version published when it was issued."""
+    """Newest policy version published when it was issued: no older one may sample it."""
 
     issued_at: FiniteFloat
     """Unix time, seconds."""
@@ -188,18 +189,77 @@ class ScoredGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightsManifest:
-    """The commit of one published policy: written after its chunks, so it names whole weights."""
+    """The commit of one published policy: written after its chunks, so it names whole weights.
+
+    Example:
+        WeightsManifest(incarnation=1, version=8, form="delta", digest="9f…", base="03…",
+                        payload=7, oldest_payload=1, head=b"…", size=1_450_112,
+                        checksums=("5e…",), whole_size=269_030_400, values=512_004,
+                        published_at=1.7e9, seconds=0.2)
+        # whoever holds the weights of digest 03… gets those of 9f… from 1.4 MB
+    """
 
     incarnation: Count
     version: Count
+
+    form: Form
+    """`named`: by its digest alone, for those who have it; `delta`: what changed since `base`;
+    `snapshot`: whole."""
+
+    digest: str
+    """blake3 of the whole policy, layout and values, hex."""
+
+    base: str
+    """Digest of the policy a delta applies to; empty for the other forms."""
+
+    payload: Count
+    """Number of its chunk stream within the incarnation; `named` has no chunks."""
+
+    oldest_payload: Count
+    """Deltas of lower numbers are no longer in Redis."""
+
+    head: bytes
+    """Of a delta: see `weights.delta`; of a snapshot: the layout; of `named`: empty."""
+
     size: Count
-    """Bytes of the serialised weights."""
+    """Bytes of all chunks together."""
 
     checksums: tuple[str, ...]
     """blake3 of each chunk, hex."""
 
-    digest: str
-    """blake3 of the whole, hex."""
+    whole_size: Count
+    """Bytes of the whole policy."""
+
+    values: Count
+    """How many values the chunks hold."""
+
+    published_at: FiniteFloat
+    """Unix time, seconds."""
+
+    seconds: FiniteFloat
+    """From the end of the optimizer step (of a snapshot: from its beginning) to this commit."""
 
 
-Message = Prompt | RolloutGroup | ScoredGroup | WeightsManifest
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsTaken:
+    """A sampler's note that it put a policy in force."""
+
+    sampler: str
+    incarnation: Count
+    version: Count
+    form: Form
+
+    size: Count
+    """Bytes fetched."""
+
+    fetch_seconds: FiniteFloat
+    """Fetching, unpacking and checking, beside the sampling."""
+
+    apply_seconds: FiniteFloat
+    """Between two steps of the engine: how long nothing was sampled."""
+
+    delay_seconds: FiniteFloat
+    """From the manifest to the moment the policy was in force."""
+
+
+Message = Prompt | RolloutGroup | ScoredGroup | WeightsManifest | WeightsTaken

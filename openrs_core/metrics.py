@@ -43,10 +43,16 @@ WEIGHTS_TAKEN = Histogram(
     "openrs_sampler_weights_seconds",
     "How long taking new weights took, by part",
     ["part"],
-    buckets=_SECONDS,
+    buckets=(0.001, 0.003, *_SECONDS),
 )
 WEIGHTS_REFUSED = Counter(
-    "openrs_sampler_weights_refused", "How many snapshots were torn or did not match their digest"
+    "openrs_sampler_weights_refused", "How many payloads were torn or did not match their digest"
+)
+SNAPSHOTS_WANTED = Counter(
+    "openrs_sampler_snapshots_wanted", "How many times a snapshot was asked for"
+)
+PROMPTS_HELD = Gauge(
+    "openrs_sampler_prompts_held", "How many prompts wait for the weights they were issued under"
 )
 
 # --- scorer -----------------------------------------------------------------------------------
@@ -84,11 +90,23 @@ HELD_OUT = Gauge(
     "openrs_learner_held_out_accuracy", "Held-out accuracy, by how it was sampled", ["mode"]
 )
 PUBLISH_SECONDS = Histogram(
-    "openrs_learner_publish_seconds", "How long publishing weights took", buckets=_SECONDS
+    "openrs_learner_publish_seconds",
+    "How long publishing weights took, by part",
+    ["part"],
+    buckets=(0.001, 0.003, *_SECONDS),
 )
 PUBLISHED_BYTES = Counter(
-    "openrs_learner_published_bytes", "How many bytes of weights were published"
+    "openrs_learner_published_bytes", "How many bytes of weights were published, by form", ["form"]
 )
+PUBLISHED_VERSION = Gauge(
+    "openrs_learner_published_version", "Which policy version is the newest samplers can see"
+)
+WEIGHTS_RATIO = Gauge(
+    "openrs_learner_weights_ratio",
+    "How large the last payload of a form was, as a share of the policy",
+    ["form"],
+)
+WEIGHTS_HELD = Gauge("openrs_learner_weights_held_bytes", "How many bytes of weights are in Redis")
 CHECKPOINT_SECONDS = Histogram(
     "openrs_learner_checkpoint_seconds", "How long writing a checkpoint took", buckets=_SECONDS
 )

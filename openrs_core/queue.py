@@ -91,16 +91,18 @@ class Queue:
             )
         pipeline.execute()
 
-    def read(self, stage: Stage, kind: type[M], count: int, *, block: bool) -> list[Delivery[M]]:
+    def read(
+        self, stage: Stage, kind: type[M], count: int, seconds: float = 0.0
+    ) -> list[Delivery[M]]:
         """Up to `count` messages, first what others abandoned, then what is new.
 
-        With `block`, waits up to BLOCK_SECONDS for the first. What cannot be decoded is buried.
+        Waits so long for the first (BLOCK_SECONDS at most). What cannot be decoded is buried.
         """
         if count < 1:
             return []
         entries = self._abandoned(stage, count)
         if not entries:
-            entries = self._new(stage, count, block)
+            entries = self._new(stage, count, seconds)
         return [delivery for entry in entries if (delivery := self._open(stage, kind, *entry))]
 
     def recover(self, stage: Stage, kind: type[M]) -> list[Delivery[M]]:
@@ -168,8 +170,10 @@ class Queue:
             self._next_claim[stage] = now + self.redelivery_seconds / RENEWALS_PER_LEASE
         return entries
 
-    def _new(self, stage: Stage, count: int, block: bool) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        milliseconds = int(BLOCK_SECONDS * 1000) if block else None
+    def _new(
+        self, stage: Stage, count: int, seconds: float
+    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        milliseconds = int(min(seconds, BLOCK_SECONDS) * 1000) or None
         streams = {self.keys.stage(stage): ">"}
         answer = self._client.xreadgroup(GROUP, self._consumer, streams, count, milliseconds)
         return list(answer[0][1]) if answer else []

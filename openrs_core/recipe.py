@@ -151,8 +151,12 @@ class Learner(Section):
     """Sequences in rows, or one behind another (for long ones of mixed length, on GPUs)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, smaller."""
-    zero_stage: Literal[1, 2] = 1
-    """DeepSpeed ZeRO stage; 1 reduces once per step, which suits PCIe."""
+    zero_stage: Literal[1, 2, 3] = 1
+    """DeepSpeed ZeRO stage; 1 reduces once per step, which suits PCIe; 3 also shares out the
+    weights, for models that do not fit one GPU with their gradients."""
+    snapshot_every: Annotated[int, Field(ge=1, le=100)] = 16
+    """Versions between whole copies of the weights in Redis; those between are sent as deltas. A
+    sampler that joins takes the newest copy and the deltas after it."""
     checkpoint_every: PositiveInt = 50
     """Steps between checkpoints; one is also written at the end and at a clean stop."""
     keep_checkpoints: PositiveInt = 2

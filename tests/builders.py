@@ -1,9 +1,11 @@
 """Messages with defaults for everything a test does not care about."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from openrs_core.messages import (
     Completion,
+    Form,
     PolicyRun,
     Prompt,
     Purpose,
@@ -11,6 +13,7 @@ from openrs_core.messages import (
     Sampling,
     Score,
     ScoredGroup,
+    WeightsManifest,
 )
 
 
@@ -58,3 +61,16 @@ def a_scored_group(
         for reward in rewards
     )
     return ScoredGroup(rollout=a_group(prompt, version=version), scores=scores)
+
+
+def a_manifest(
+    version: int, form: Form = "delta", *, incarnation: int = 1, size: int = 10, **changes: Any
+) -> WeightsManifest:
+    """Of a line of versions whose digests are `d0`, `d1`, and so on."""
+    facts: dict[str, Any] = {
+        "incarnation": incarnation, "version": version, "form": form, "digest": f"d{version}",
+        "base": f"d{version - 1}" if form == "delta" else "", "payload": version,
+        "oldest_payload": 0, "head": b"", "size": size, "checksums": (), "whole_size": 100,
+        "values": 1, "published_at": 1.7e9, "seconds": 0.1,
+    }  # fmt: skip
+    return WeightsManifest(**(facts | changes))

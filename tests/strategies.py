@@ -10,6 +10,8 @@ from openrs_core.messages import (
     Sampling,
     Score,
     ScoredGroup,
+    WeightsManifest,
+    WeightsTaken,
 )
 
 names = st.text(min_size=1, max_size=20)
@@ -82,3 +84,34 @@ def scored_groups(draw: st.DrawFn) -> ScoredGroup:
     size = len(rollout.completions)
     found = draw(st.lists(scores, min_size=size, max_size=size))
     return ScoredGroup(rollout=rollout, scores=tuple(found))
+
+
+forms = st.sampled_from(["named", "delta", "snapshot"])
+manifests = st.builds(
+    WeightsManifest,
+    incarnation=counts,
+    version=counts,
+    form=forms,
+    digest=names,
+    base=st.text(max_size=10),
+    payload=counts,
+    oldest_payload=counts,
+    head=st.binary(max_size=20),
+    size=counts,
+    checksums=st.lists(names, max_size=3).map(tuple),
+    whole_size=counts,
+    values=counts,
+    published_at=finite,
+    seconds=finite,
+)
+notes = st.builds(
+    WeightsTaken,
+    sampler=names,
+    incarnation=counts,
+    version=counts,
+    form=forms,
+    size=counts,
+    fetch_seconds=finite,
+    apply_seconds=finite,
+    delay_seconds=finite,
+)

@@ -1,11 +1,34 @@
 """The weight channel: policies from the learner to any number of samplers, through Redis.
 
-    channel   publish a version (chunks first, then the manifest as the commit) · take the newest
+    layout     how the tensors of a policy lie in one buffer
+    snapshot   one whole policy in memory, and its digest
+    change     what differs between two, tensor by tensor
+    delta      a change <-> bytes
+    chunks     bytes through Redis, with checksums
+    store      what of a run's weights is in Redis, and what is removed when
+    publisher  the learner's end            route     which payloads lead to the newest policy
+    receiver   a sampler's end
 
-Here a policy is opaque bytes; what they mean is between learner and sampler (safetensors).
-Every version is sent whole.
+A policy is published as what changed since the one before, or whole, or, the first of each life of
+the learner, by its digest alone. Bit-exact or refused: every policy that is put in force has the
+digest its manifest names.
 """
 
-from openrs_core.weights.channel import Publisher, Receiver, Snapshot
+from openrs_core.weights.change import Change, Part
+from openrs_core.weights.layout import Layout, Tensor
+from openrs_core.weights.publisher import Publisher
+from openrs_core.weights.receiver import Receiver, Update
+from openrs_core.weights.snapshot import Snapshot
+from openrs_core.weights.store import Store
 
-__all__ = ["Publisher", "Receiver", "Snapshot"]
+__all__ = [
+    "Change",
+    "Layout",
+    "Part",
+    "Publisher",
+    "Receiver",
+    "Snapshot",
+    "Store",
+    "Tensor",
+    "Update",
+]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from openrs_core import metrics
+from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.keys import STAGES
 from openrs_core.ledger import ENDS, Issued, Ledger, Policy
 from openrs_core.messages import Prompt, Sampling, ScoredGroup
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 READ_GROUPS = 256
 """Most groups read from the stream at once."""
+
+PUBLISHING_SECONDS = 0.01
+"""Longest wait for groups while the newest policy is not published yet."""
 
 PATIENCE_SECONDS = 60.0
 """After this long without a group, say so, and look for groups that were lost."""
@@ -49,30 +53,33 @@ class Admission:
         problems: Problems,
         evaluation: Evaluation,
         recipe: Recipe,
+        published: Callable[[], Policy],
     ) -> None:
+        """`published` tells the newest policy that samplers can see."""
         self._queue, self.ledger, self._problems = queue, ledger, problems
-        self._evaluation, self._recipe = evaluation, recipe
+        self._evaluation, self._recipe, self._published = evaluation, recipe, published
         self._held: dict[str, Delivery[ScoredGroup]] = {}
         self._trained: list[Delivery[ScoredGroup]] = []
         self._counted = ledger.ended.copy()  # what the metrics already say
         self.on_evaluated: Callable[[Evaluated], None] = lambda _: None
         """Called with every finished evaluation."""
 
-    def issue(self, learner: Policy, published: Policy, *, alone: bool = False) -> None:
+    def issue(self, learner: Policy, *, alone: bool = False) -> None:
         """Send out prompts: evaluation's share, and training's as far as the ledger has room."""
         prompts = list(self._evaluation.next_prompts(alone=alone))
+        published = self._published()
         room = self.ledger.room(learner, published)
         groups = [self.ledger.issue(published) for _ in range(room)]
         self._queue.publish("prompts", prompts + [self._prompt(group) for group in groups])
         metrics.GROUPS_ISSUED.inc(room)
 
-    def collect(self, learner: Policy, published: Policy, stop: threading.Event) -> list[Collected]:
+    def collect(self, learner: Policy, stop: threading.Event) -> list[Collected]:
         """Wait for the groups of the next step; none when told to stop."""
         patience = _Patience()
         while not stop.is_set():
             if chosen := self.ledger.take(learner):
                 return [self._collected(group_id, learner) for group_id in chosen]
-            self.issue(learner, published)
+            self.issue(learner)
             if self._turn(learner):
                 patience = _Patience()
             elif patience.is_over(len(self.ledger.in_flight)):
@@ -118,7 +125,9 @@ class Admission:
     def _turn(self, learner: Policy) -> bool:
         """One read of the stream; did anything come?"""
         self._queue.renew("scored", [*self._held.values(), *self._trained])
-        taken = self._queue.read("scored", ScoredGroup, READ_GROUPS, block=True)
+        # while weights are on their way, their arrival may make room for prompts at any moment
+        seconds = BLOCK_SECONDS if self._published() == learner else PUBLISHING_SECONDS
+        taken = self._queue.read("scored", ScoredGroup, READ_GROUPS, seconds)
         for delivery in taken:
             self._take(delivery, learner)
         self.observe()

@@ -13,7 +13,7 @@ from typing import Protocol
 from openrs_core import metrics
 from openrs_core.ledger import Policy
 from openrs_core.recipe import Recipe
-from openrs_core.weights import Publisher, Snapshot
+from openrs_core.weights import Change, Publisher, Snapshot
 from services.learner.admission import Admission, Collected
 from services.learner.advantages import advantages
 from services.learner.batch import Sequence, token_weights
@@ -30,8 +30,11 @@ class Trainer(Saves, Protocol):
     def train(self, sequences: list[Sequence], lr: float) -> StepStats:
         """One optimizer step on the whole batch."""
 
-    def weights(self) -> bytes:
-        """The policy, serialised for the samplers."""
+    def weights(self) -> Snapshot:
+        """The policy; `change` counts from here."""
+
+    def change(self) -> Change:
+        """What the steps since the last call did to the policy."""
 
     def close(self) -> None:
         """No more steps will be asked for."""
@@ -53,13 +56,12 @@ class Learner:
 def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
     """Train from `policy` to the last step, or until told to stop; returns the policy reached."""
     rules, admission = learner.recipe.learner, learner.admission
-    publish(learner, policy)
-    admission.resume(policy)  # after the weights, like every issue
+    admission.resume(policy)  # the publisher has named this policy, before anything is issued
     if policy.version == 0:
         evaluate(learner, policy, stop)  # waited for, like the last: both are of one version
     while policy.version < rules.steps and not stop.is_set():
         begun = time.monotonic()
-        groups = admission.collect(policy, policy, stop)
+        groups = admission.collect(policy, stop)
         if not groups:
             break
         collected = time.monotonic()
@@ -67,14 +69,14 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
         stats = learner.trainer.train(sequences(groups, learner.recipe), lr)
         trained = time.monotonic()
         policy = Policy(policy.incarnation, policy.version + 1)
-        publish(learner, policy)
+        publish(learner, policy)  # sent beside what follows
         admission.settle(groups)
         spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
         learner.record.step(policy, groups, stats, lr, spent)
         if learner.evaluation.due(policy.version) and policy.version < rules.steps:
             learner.evaluation.begin(policy, time.time())
         if policy.version < rules.steps:
-            admission.issue(policy, policy)  # samplers need not wait for the next collect
+            admission.issue(policy)  # samplers need not wait for the next collect
         if policy.version % rules.checkpoint_every == 0:
             checkpoint(learner, policy)
         admission.observe()
@@ -107,11 +109,12 @@ def sequences(groups: list[Collected], recipe: Recipe) -> list[Sequence]:
 
 
 def publish(learner: Learner, policy: Policy) -> None:
-    """Make the policy visible to samplers."""
-    with metrics.PUBLISH_SECONDS.time():
-        data = learner.trainer.weights()
-        learner.publisher.publish(Snapshot(policy.incarnation, policy.version, data))
-    metrics.PUBLISHED_BYTES.inc(len(data))
+    """Find what the step changed and hand it over; it becomes visible while the loop goes on."""
+    with metrics.PUBLISH_SECONDS.labels("difference").time():
+        change = learner.trainer.change()
+    learner.publisher.publish(policy, change)
+    for manifest in learner.publisher.finished():
+        learner.record.published(manifest)
 
 
 def evaluate(learner: Learner, policy: Policy, stop: threading.Event) -> None:
@@ -119,7 +122,7 @@ def evaluate(learner: Learner, policy: Policy, stop: threading.Event) -> None:
     if learner.evaluation.due(policy.version):
         learner.evaluation.begin(policy, time.time())
     if policy.version < learner.recipe.learner.steps:
-        learner.admission.issue(policy, policy, alone=True)  # training's prompts right behind
+        learner.admission.issue(policy, alone=True)  # training's prompts right behind
     learner.admission.await_evaluation(policy, stop)
 
 

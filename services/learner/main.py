@@ -57,8 +57,11 @@ def lead(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.E
 
     begun = time.monotonic()
     try:
-        reached = run(learner, begin(learner, client, run_id), stop)
+        policy = begin(learner, client, run_id)
+        learner.publisher.begin(policy, learner.trainer.weights())
+        reached = run(learner, policy, stop)
     finally:
+        learner.publisher.close()
         learner.trainer.close()
     if reached.version == learner.recipe.learner.steps and not stop.is_set():
         balance = learner.admission.ledger.balance()
@@ -68,7 +71,6 @@ def lead(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.E
 
 def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
     """Begin a new life: from the newest checkpoint, or from the base model."""
-    learner.publisher.remove_foreign()
     newest = learner.checkpoints.newest()
     if newest is None:
         return Policy(next_incarnation(client, run_id, after=0), 0)
@@ -99,7 +101,8 @@ def build(recipe: Recipe, client: redis.Redis, settings: Settings, directory: Pa
     problems = load_problems(recipe, "train", tokenizer)
     queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
     ledger = Ledger(rules.max_staleness, rules.groups_per_step, rules.on_straggler)
-    admission = Admission(queue, ledger, problems, evaluation, recipe)
+    publisher = Publisher(client, settings.run, rules.snapshot_every)
+    admission = Admission(queue, ledger, problems, evaluation, recipe, lambda: publisher.published)
     record = Record(directory, recipe)
     admission.on_evaluated = record.evaluated
     return Learner(
@@ -107,7 +110,7 @@ def build(recipe: Recipe, client: redis.Redis, settings: Settings, directory: Pa
         trainer=DeepSpeedTrainer(recipe, model),
         admission=admission,
         evaluation=evaluation,
-        publisher=Publisher(client, settings.run),
+        publisher=publisher,
         checkpoints=Checkpoints(directory / "checkpoints", rules.keep_checkpoints, tokenizer),
         record=record,
     )

@@ -1,7 +1,8 @@
 """What a run leaves behind for people and programs: the run directory, and Prometheus.
 
 recipe.json     the resolved recipe
-metrics.jsonl   one line per step (`"kind": "step"`) and per evaluation (`"evaluation"`)
+metrics.jsonl   one line per step (`"kind": "step"`), per evaluation (`"evaluation"`) and per
+                publication of weights (`"weights"`)
 samples.jsonl   one completion per step, to read
 summary.json    the last line of the run
 checkpoints/    see `checkpoints`
@@ -17,6 +18,7 @@ from typing import Any
 
 from openrs_core import metrics
 from openrs_core.ledger import Policy
+from openrs_core.messages import WeightsManifest
 from openrs_core.recipe import Recipe
 from services.learner.admission import Collected
 from services.learner.evaluation import Evaluated
@@ -67,6 +69,16 @@ class Record:
         line = {"kind": "evaluation", "time": time.time(), **asdict(result)}
         self._append("metrics.jsonl", line)
         metrics.HELD_OUT.labels(result.mode).set(result.accuracy)
+
+    def published(self, manifest: WeightsManifest) -> None:
+        """One finished publication of weights."""
+        line = {
+            "kind": "weights", "time": manifest.published_at, "version": manifest.version,
+            "incarnation": manifest.incarnation, "form": manifest.form, "size": manifest.size,
+            "whole_size": manifest.whole_size, "values": manifest.values,
+            "seconds": manifest.seconds,
+        }  # fmt: skip
+        self._append("metrics.jsonl", line)
 
     def summary(self, balance: dict[str, int], wall_seconds: float) -> dict[str, Any]:
         """The run in one line, from what was recorded; also kept as summary.json."""

@@ -8,21 +8,23 @@ with its own count would drop all but the last.
 """
 
 import os
+from collections.abc import Iterator
 from collections.abc import Sequence as Many
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import safetensors.torch
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import HashStore
 
 from openrs_core.recipe import Recipe
+from openrs_core.weights import Change, Layout, Snapshot
+from services.learner import ranks
 from services.learner.batch import MicroBatch, Sequence, assemble, cut
+from services.learner.difference import Difference, spec
 from services.learner.loss import token_loss
 from services.learner.policy import Policy, load_policy
 
@@ -45,13 +47,14 @@ class DeepSpeedTrainer:
     """The policy, its optimizer, and what they do."""
 
     def __init__(self, recipe: Recipe, model: str) -> None:
-        _join()
+        ranks.join()
         self._recipe, self._rules = recipe, recipe.learner
         policy = load_policy(recipe, model)
         self._pad = policy.model.config.pad_token_id or 0
         self._tied = policy.model.config.tie_word_embeddings
         self._engine = _initialize(policy, recipe)
         self._reference = self._load_reference(recipe, model)
+        self._difference = Difference(self._layout())
 
     @property
     def rank(self) -> int:
@@ -91,20 +94,31 @@ class DeepSpeedTrainer:
                 self._train([_sequence(packed) for packed in order["sequences"]], order["lr"])
             elif order["do"] == "save":
                 self._save(Path(order["directory"]))
-            else:
+            elif order["do"] == "load":
                 self._load(Path(order["directory"]))
+            else:
+                for _ in self._named():  # help to gather what rank 0 looks at
+                    pass
         dist.destroy_process_group()
 
-    def weights(self) -> bytes:
-        """The policy in the recipe's type, as safetensors with the model's own names."""
-        return safetensors.torch.save(self._named())
+    def weights(self) -> Snapshot:
+        """The policy in the recipe's type; `change` counts from here (rank 0)."""
+        self._tell({"do": "gather"})
+        return self._difference.begin(self._named())
+
+    def change(self) -> Change:
+        """What the steps since `weights` or the last `change` did to the policy (rank 0)."""
+        self._tell({"do": "gather"})
+        return self._difference.take(self._named())
 
     def write_model(self, directory: Path) -> None:
-        """A plain Hugging Face directory, without the tokenizer."""
+        """A plain Hugging Face directory, without the tokenizer (rank 0)."""
+        self._tell({"do": "gather"})
+        tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in self._named()}
         config = self._engine.module.model.config
         directory.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(
-            self._named(), directory / "model.safetensors", metadata={"format": "pt"}
+            tensors, directory / "model.safetensors", metadata={"format": "pt"}
         )
         (directory / "model.safetensors").chmod(0o644)  # like its neighbours, to be shared
         config.save_pretrained(directory)
@@ -171,32 +185,38 @@ class DeepSpeedTrainer:
     def _save(self, directory: Path) -> None:
         self._engine.save_checkpoint(str(directory), tag="state", save_latest=False)
 
-    def _named(self) -> dict[str, Tensor]:
-        return {
-            name: parameter.detach().cpu().contiguous()
-            for name, parameter in self._engine.module.model.named_parameters()
-            if not (self._tied and name == "lm_head.weight")
-        }
+    def _parameters(self) -> Iterator[tuple[str, Any]]:
+        for name, parameter in self._engine.module.model.named_parameters():
+            if not (self._tied and name == "lm_head.weight"):
+                yield name, parameter
+
+    def _layout(self) -> Layout:
+        """ZeRO-3 leaves a parameter's own shape in `ds_shape`."""
+        return Layout(
+            spec(name, parameter, getattr(parameter, "ds_shape", parameter.shape))
+            for name, parameter in self._parameters()
+        )
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor under the model's own name; with ZeRO-3 gathered, one at a time."""
+        for name, parameter in self._parameters():
+            with self._whole(parameter):
+                yield name, parameter.detach()
+
+    def _whole(self, parameter: Any) -> AbstractContextManager[Any]:
+        if self._rules.zero_stage < 3:
+            return nullcontext()
+        import deepspeed
+
+        gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters([parameter])
+        return gathered
 
     def _tell(self, order: dict[str, Any]) -> None:
-        if dist.get_world_size() == 1:
-            return
-        packed = torch.frombuffer(bytearray(msgpack.packb(order)), dtype=torch.uint8)
-        packed = packed.to(self._engine.device)
-        dist.broadcast(torch.tensor([len(packed)], device=self._engine.device), src=0)
-        dist.broadcast(packed, src=0)
+        ranks.tell(order, self._engine.device)
 
     def _hear(self) -> dict[str, Any]:
-        size = torch.zeros(1, dtype=torch.int64, device=self._engine.device)
-        dist.broadcast(size, src=0)
-        packed = torch.zeros(int(size), dtype=torch.uint8, device=self._engine.device)
-        dist.broadcast(packed, src=0)
-        order: dict[str, Any] = msgpack.unpackb(packed.cpu().numpy().tobytes(), use_list=False)
-        return order
+        return ranks.hear(self._engine.device)
 
-
-PATIENCE = timedelta(days=1)
-"""How long a rank waits for rank 0, which may itself wait for groups or an evaluation."""
 
 _SUMS = ("loss", "entropy", "mismatch_kl", "clipped", "tokens", "ratio_max")
 
@@ -208,20 +228,6 @@ def _merge(sums: Tensor, more: Tensor) -> Tensor:
 
 def _sequence(packed: dict[str, Any]) -> Sequence:
     return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})
-
-
-def _join() -> None:
-    """Join the other ranks, or be the only one."""
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    if dist.is_initialized():
-        return
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        if backend == "nccl":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group(backend, timeout=PATIENCE)
-    else:
-        os.environ.setdefault("LOCAL_RANK", "0")
-        dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
 
 
 def _initialize(policy: Policy, recipe: Recipe) -> Any:

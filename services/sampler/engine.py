@@ -1,7 +1,7 @@
 """vLLM, stepped in this process: the only file that imports it.
 
 Requests are token ids and come back as token ids, each token with its log-probability at the
-sampling temperature and the policy that made it. New weights are copied into the model between
+sampling temperature and the policy that made it. New weights are written into the model between
 two steps: nothing is aborted, the key-value cache is kept, and vLLM's own weight-version spans
 say where the change fell. Prompts are salted with the policy, so that the prefix cache never
 serves keys and values of older weights.
@@ -9,16 +9,16 @@ serves keys and values of older weights.
 
 import logging
 import os
-from collections.abc import Callable
 from typing import Any
 
-import safetensors.torch
 from transformers import AutoTokenizer
 
 from openrs_core.messages import Completion, PolicyRun, Prompt, RolloutGroup
 from openrs_core.queue import Delivery
 from openrs_core.recipe import Recipe
-from openrs_core.weights import Snapshot
+from openrs_core.weights import Snapshot, Update
+from services.sampler.base import base_policy
+from services.sampler.places import Write
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class VllmEngine:
     """Groups in, rollout groups out; see `loop.Engine`."""
 
     def __init__(self, recipe: Recipe, model: str, name: str) -> None:
-        self._recipe, self._name = recipe, name
+        self._recipe, self._name, self._model = recipe, name, model
         self._llm = _start(recipe, model)
         self._engine = self._llm.llm_engine
         self._tokenizer = AutoTokenizer.from_pretrained(model)
@@ -73,11 +73,17 @@ class VllmEngine:
         finished = [output for output in self._engine.step() if output.finished]
         return [self._finish(output) for output in finished]
 
-    def load(self, snapshot: Snapshot) -> None:
-        """Take new weights; what is in flight goes on under them."""
-        tensors = safetensors.torch.load(bytes(snapshot.data))
-        self._llm.apply_model(_loader(tensors))
-        self._policy = f"{snapshot.incarnation}:{snapshot.version}"
+    def base(self) -> Snapshot:
+        """The weights it begins with; from here on `load` takes changes to them."""
+        snapshot = base_policy(self._model, self._recipe.model.dtype)
+        self._llm.apply_model(Write(snapshot.layout, snapshot.whole()))
+        return snapshot
+
+    def load(self, update: Update) -> None:
+        """Put an update in force; what is in flight goes on under it."""
+        if update.change.parts:
+            self._llm.apply_model(Write(update.layout, update.change))
+        self._policy = f"{update.policy.incarnation}:{update.policy.version}"
         self._engine.set_weight_version(self._policy)
 
     def _params(self, prompt: Prompt) -> Any:
@@ -122,13 +128,6 @@ def _policy_run(span: Any) -> PolicyRun:
     )
 
 
-def _loader(tensors: dict[str, Any]) -> Callable[[Any], None]:
-    def load(model: Any) -> None:
-        model.load_weights(iter(tensors.items()))
-
-    return load
-
-
 def _start(recipe: Recipe, model: str) -> Any:
     """The vLLM engine on whatever this machine has."""
     import torch
@@ -152,7 +151,7 @@ def _start(recipe: Recipe, model: str) -> Any:
         tensor_parallel_size=settings.tensor_parallel,
         enforce_eager=settings.eager,
         logprobs_mode="processed_logprobs",  # the default ignores the temperature
-        disable_cascade_attn=True,  # wrong log-probabilities on GPUs before Hopper
+        async_scheduling=False,  # a step under way while weights move would bear the wrong policy
         generation_config="vllm",  # the model's own top-p and top-k would bias the ratio
         seed=recipe.seed,
         **kv_cache,

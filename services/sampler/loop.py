@@ -1,24 +1,25 @@
 """The sampler: prompts in, rollout groups out.
 
-Consumes prompts, waits for a prompt or a free slot, is unblocked by the learner issuing, hands on
-rollouts. The order of a turn matters: prompts are read, *then* newer weights are looked for, then
-the prompts are submitted. The learner publishes weights before it issues, so a prompt is never
-sampled under weights older than those it was issued under.
+Consumes prompts, waits for a prompt, a free slot or a prompt's weights, is unblocked by the learner
+issuing or publishing, hands on rollouts. Weights come in beside the sampling; the loop takes those
+that are ready between two steps of the engine. A prompt is held until the policy it was issued
+under is in force, so none is ever sampled under older weights.
 """
 
-import logging
 import threading
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+import time
+from typing import Protocol
 
 from openrs_core import metrics
-from openrs_core.errors import DecodeError, WeightsError
+from openrs_core.connection import BLOCK_SECONDS
+from openrs_core.ledger import Policy
 from openrs_core.messages import Prompt, RolloutGroup
 from openrs_core.queue import Delivery, Queue
-from openrs_core.weights import Receiver, Snapshot
+from openrs_core.weights import Receiver, Update
+from openrs_core.weights.route import is_newer
 
-logger = logging.getLogger(__name__)
-T = TypeVar("T")
+HELD_SECONDS = 0.05
+"""Longest wait for weights when there is nothing else to do; then prompts are looked for again."""
 
 
 class Engine(Protocol):
@@ -38,47 +39,47 @@ class Engine(Protocol):
     def step(self) -> list[tuple[Delivery[Prompt], RolloutGroup]]:
         """One token for everything in flight; the groups that are finished by it."""
 
-    def load(self, snapshot: Snapshot) -> None:
-        """Take new weights; what is in flight goes on under them."""
+    def load(self, update: Update) -> None:
+        """Put an update in force; what is in flight goes on under it."""
 
 
 def run(queue: Queue, engine: Engine, weights: Receiver, stop: threading.Event) -> None:
     """Sample until told to stop."""
+    held: list[Delivery[Prompt]] = []
     while weights.in_force is None and not stop.is_set():
-        take_newest(engine, weights)  # before the first prompt is read: nothing waits on us yet
-        stop.wait(0.05)
+        put_in_force(engine, weights, HELD_SECONDS)  # before a prompt is read: nothing waits on us
     while not stop.is_set():
-        idle = not engine.in_flight
-        taken = queue.read("prompts", Prompt, engine.free_groups, block=idle)
-        take_newest(engine, weights)
-        for delivery in taken:
-            hand_on(queue, delivery, engine.submit(delivery))
+        seconds = 0.0 if engine.in_flight or held else BLOCK_SECONDS
+        held += queue.read("prompts", Prompt, engine.free_groups - len(held), seconds)
+        put_in_force(engine, weights)
+        held = [taken for taken in held if not begin(queue, engine, weights, taken)]
+        if held and not engine.in_flight:
+            put_in_force(engine, weights, HELD_SECONDS)
         for delivery, group in engine.step():
             hand_on(queue, delivery, group)
-        queue.renew("prompts", engine.in_flight.values())
-        observe(engine)
-    queue.release("prompts", engine.in_flight.values())
+        queue.renew("prompts", [*engine.in_flight.values(), *held])
+        observe(engine, held)
+    queue.release("prompts", [*engine.in_flight.values(), *held])
 
 
-def take_newest(engine: Engine, weights: Receiver) -> None:
-    """Put the newest published policy in force; a torn one leaves the old one serving."""
-    try:
-        manifest = weights.newer()
-        if manifest is None:
-            return
-        snapshot = timed("fetch", lambda: weights.fetch(manifest))
-    except (WeightsError, DecodeError) as error:
-        metrics.WEIGHTS_REFUSED.inc()
-        logger.warning("weights refused, the old ones stay in force: %s", error)
-        return
-    timed("apply", lambda: engine.load(snapshot))
-    metrics.SAMPLER_VERSION.set(snapshot.version)
+def put_in_force(engine: Engine, weights: Receiver, seconds: float = 0.0) -> None:
+    """Put every policy that is ready in force, in order; waits so long for the first."""
+    for update in weights.take(seconds):
+        begun = time.monotonic()
+        engine.load(update)
+        spent = time.monotonic() - begun
+        weights.note(update, spent)
+        metrics.WEIGHTS_TAKEN.labels("apply").observe(spent)
+        metrics.SAMPLER_VERSION.set(update.policy.version)
 
 
-def timed(part: str, work: Callable[[], T]) -> T:
-    """Do the work; its duration becomes a metric."""
-    with metrics.WEIGHTS_TAKEN.labels(part).time():
-        return work()
+def begin(queue: Queue, engine: Engine, weights: Receiver, taken: Delivery[Prompt]) -> bool:
+    """Begin a prompt's group, unless its weights are still on their way."""
+    prompt = taken.message
+    if is_newer(Policy(prompt.incarnation, prompt.issued_version), weights.in_force):
+        return False
+    hand_on(queue, taken, engine.submit(taken))
+    return True
 
 
 def hand_on(queue: Queue, taken: Delivery[Prompt], group: RolloutGroup | None) -> None:
@@ -91,7 +92,8 @@ def hand_on(queue: Queue, taken: Delivery[Prompt], group: RolloutGroup | None) -
         metrics.COMPLETION_TOKENS.observe(len(completion.token_ids))
 
 
-def observe(engine: Engine) -> None:
+def observe(engine: Engine, held: list[Delivery[Prompt]]) -> None:
     """Gauges of this turn."""
+    metrics.PROMPTS_HELD.set(len(held))
     running = sum(d.message.sampling.group_size for d in engine.in_flight.values())
     metrics.SEQUENCES_RUNNING.set(running)

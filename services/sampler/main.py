@@ -1,5 +1,7 @@
 """`openrs sampler`: puts the loop together."""
 
+from contextlib import closing
+
 from openrs_core.connection import connect
 from openrs_core.lifecycle import Settings, running
 from openrs_core.queue import Queue
@@ -20,5 +22,8 @@ def main(recipe: Recipe, settings: Settings) -> None:
 
         engine = VllmEngine(recipe, model, settings.name)
         queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
+        receiver = Receiver(client, settings.run, settings.name, engine.base())
         stop.looping = True
-        run(queue, engine, Receiver(client, settings.run), stop)
+        with closing(receiver):
+            receiver.start()
+            run(queue, engine, receiver, stop)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from openrs_core import metrics
+from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.messages import Completion, RolloutGroup, ScoredGroup, Verdict
 from openrs_core.queue import Delivery, Queue
 from openrs_core.recipe import Scorer
@@ -50,7 +51,7 @@ def run(queue: Queue, verifiers: Verifiers, rules: Scorer, stop: threading.Event
     working: list[InProgress] = []
     while not stop.is_set():
         room = MOST_GROUPS - len(working)
-        for taken in queue.read("rollouts", RolloutGroup, room, block=not working):
+        for taken in queue.read("rollouts", RolloutGroup, room, 0.0 if working else BLOCK_SECONDS):
             working.append(begin(verifiers, taken))
         for group in [group for group in working if group.done]:
             working.remove(group)

@@ -27,6 +27,7 @@ class Progress:
         self._path, self._read = directory / "metrics.jsonl", 0
         self.steps: list[Line] = []
         self.evaluations: list[Line] = []
+        self.published: list[Line] = []
 
     def update(self) -> list[Line]:
         """The lines that are new."""
@@ -42,8 +43,8 @@ class Progress:
         return lines
 
     def _take(self, line: Line) -> None:
-        if line["kind"] == "evaluation":
-            self.evaluations.append(line)
+        if line["kind"] != "step":
+            (self.evaluations if line["kind"] == "evaluation" else self.published).append(line)
             return
         # a resumed run makes the steps after its checkpoint anew
         self.steps = [step for step in self.steps if step["version"] < line["version"]]
@@ -86,7 +87,7 @@ class View:
         if self._console.is_terminal:
             self._live.update(self._table(state, depths))
         else:
-            for line in new:
+            for line in (line for line in new if line["kind"] != "weights"):
                 sys.stderr.write(plain(line, self._steps) + "\n")
 
     def _table(self, state: str, depths: Mapping[str, int]) -> RenderableType:
@@ -121,6 +122,7 @@ class View:
                 f"at most {last['staleness_max']} (bound {self._bound}) in the last step",
             ),
             ("tokens/s", _rate(progress.tokens_per_second)),
+            ("weights", _weights(progress.published)),
             *rows,
         ]
 
@@ -129,6 +131,18 @@ def _rate(tokens_per_second: float) -> str:
     if not tokens_per_second:
         return "after the second step"
     return f"{tokens_per_second:,.0f} trained, over the last steps"
+
+
+def _weights(published: list[Line]) -> str:
+    """The last version that was sent, and what it weighed."""
+    if not published or published[-1]["form"] == "named":
+        return "the base model; the first version is on its way"
+    last = published[-1]
+    share = last["size"] / last["whole_size"]
+    return (
+        f"version {last['version']}: a {last['form']} of {last['size'] / 1e6:,.1f} MB, "
+        f"{share:.2%} of the model, in {last['seconds']:.2f} s"
+    )
 
 
 def _length(steps: list[Line]) -> str:

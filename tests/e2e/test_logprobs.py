@@ -20,14 +20,18 @@ import torch
 from torch import Tensor
 
 from openrs_core.codec import decode, encode
+from openrs_core.ledger import Policy
 from openrs_core.messages import Completion, Prompt, RolloutGroup, Sampling
 from openrs_core.queue import Delivery
 from openrs_core.recipe import Recipe
-from openrs_core.weights import Snapshot
+from openrs_core.weights import Change, Snapshot, Update
 from services.learner.batch import Sequence, assemble
-from services.learner.policy import Policy, load_policy
+from services.learner.policy import Policy as Network
+from services.learner.policy import load_policy
+from services.sampler.base import base_policy
 from services.sampler.engine import VllmEngine
 from tests.tiny_model import tiny_recipe, write_tiny_model
+from tests.weights import difference
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -67,17 +71,21 @@ def prompt(name: str, length: int) -> Prompt:
 def draw(dtype: str, old: str, new: str, directory: Path) -> None:
     """Groups under the old weights, one across the switch, and the first prompts again after it."""
     engine = VllmEngine(recipe(old, dtype), old, "sampler")
-    engine.load(snapshot(old, version=0))
+    base = engine.base()
+    engine.load(an_update(base, Change(()), version=0))
     finish(engine, [prompt("old-short", 9), prompt("old-long", 200)], directory)
     engine.submit(delivery(prompt("across", 20)))
     for _ in range(SWITCH):
         write(engine.step(), directory)
-    engine.load(snapshot(new, version=1))
+    engine.load(an_update(base, difference(base, base_policy(new, dtype)), version=1))
     finish(engine, [prompt("new-short", 9), prompt("new-long", 200)], directory)
 
 
-def snapshot(model: str, version: int) -> Snapshot:
-    return Snapshot(1, version, Path(model, "model.safetensors").read_bytes())
+def an_update(base: Snapshot, change: Change, version: int) -> Update:
+    return Update(
+        policy=Policy(1, version), digest="", layout=base.layout, change=change, form="delta",
+        size=0, published_at=0.0, fetch_seconds=0.0,
+    )  # fmt: skip
 
 
 def delivery(message: Prompt) -> Delivery[Prompt]:
@@ -104,15 +112,15 @@ class Drawn:
     """What a sampler drew, and the two policies it had."""
 
     directory: Path
-    old: Policy
-    new: Policy
+    old: Network
+    new: Network
 
     def completions(self, name: str) -> tuple[Prompt, tuple[Completion, ...]]:
         group = decode((self.directory / name).read_bytes(), RolloutGroup)
         assert len(group.completions) == GROUP_SIZE
         return group.prompt, group.completions
 
-    def gap(self, name: str, policy: Policy) -> Tensor:
+    def gap(self, name: str, policy: Network) -> Tensor:
         """Of each token, the distance between the sampler's log-probability and the learner's."""
         asked, completions = self.completions(name)
         batch = [

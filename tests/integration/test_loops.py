@@ -10,7 +10,7 @@ from openrs_core.ledger import Ledger, Policy
 from openrs_core.messages import Completion, Prompt, RolloutGroup, ScoredGroup
 from openrs_core.queue import Delivery
 from openrs_core.recipe_file import load
-from openrs_core.weights import Publisher, Receiver, Snapshot
+from openrs_core.weights import Change, Publisher, Receiver, Update
 from services.learner.admission import Admission
 from services.learner.evaluation import Evaluation
 from services.learner.problems import Problem, Problems
@@ -18,6 +18,7 @@ from services.sampler import loop as sampler
 from services.scorer import loop as scorer
 from tests.builders import a_group, a_prompt, a_scored_group
 from tests.conftest import wait_until
+from tests.weights import a_snapshot
 
 pytestmark = pytest.mark.redis
 TOY = "recipes/toy.toml"
@@ -48,9 +49,9 @@ class FakeEngine:
         self.in_flight = {}
         return [(taken, a_group(taken.message, version=self.version)) for taken in done]
 
-    def load(self, snapshot: Snapshot) -> None:
-        assert snapshot.version > self.version
-        self.version = snapshot.version
+    def load(self, update: Update) -> None:
+        assert update.policy.version > self.version
+        self.version = update.policy.version
 
 
 class FakeVerifiers:
@@ -79,55 +80,82 @@ def background():
         thread.join()
 
 
+@pytest.fixture
+def learner_weights(client, run_id):
+    """The learner's end of the weight channel; nothing ever changes but the version."""
+    publisher = Publisher(client, run_id, snapshot_every=100)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def receiver(client, run_id):
+    """A sampler's end of it."""
+    receiver = Receiver(client, run_id, "sampler", a_snapshot())
+    receiver.start()
+    yield receiver
+    receiver.close()
+
+
+NOTHING = Change(())
+
+
 def test_no_prompt_is_sampled_under_weights_older_than_it_was_issued_under(
-    queue, client, run_id, background
+    queue, background, learner_weights, receiver
 ):
-    """Publish, then issue, a hundred times: the engine refuses a prompt that came too early."""
-    engine, publisher, learner = FakeEngine(), Publisher(client, run_id), queue("learner")
-    publisher.publish(Snapshot(1, 0, b"0"))
-    background(sampler.run, queue("sampler"), engine, Receiver(client, run_id))
+    """Publish and issue, a hundred times: the engine refuses a prompt that came too early.
+
+    The weights travel beside the prompts, so most prompts are there before them, and are held.
+    """
+    engine, learner = FakeEngine(), queue("learner")
+    learner_weights.begin(Policy(1, 0), a_snapshot())
+    background(sampler.run, queue("sampler"), engine, receiver)
     for version in range(1, 101):
-        publisher.publish(Snapshot(1, version, bytes(version)))
+        learner_weights.publish(Policy(1, version), NOTHING)
         learner.publish("prompts", [a_prompt(f"1.{version}", version=version)])
     wait_until(lambda: learner.depth("rollouts") == 100, "a group for every prompt")
 
 
-def test_a_sampler_waits_for_its_first_weights(queue, client, run_id, background):
+def test_a_prompt_is_held_until_its_weights_are_in_force(
+    queue, background, learner_weights, receiver
+):
+    """It stays the sampler's meanwhile, and is handed back at a stop."""
+    engine, learner, stop = FakeEngine(), queue("learner", 1.0), threading.Event()
+    learner_weights.begin(Policy(1, 0), a_snapshot())
+    learner.publish("prompts", [a_prompt("early", version=1), a_prompt("now", version=0)])
+    one = threading.Thread(target=sampler.run, args=(queue("one"), engine, receiver, stop))
+    one.start()
+    wait_until(lambda: learner.depth("rollouts") == 1, "the group whose weights are there")
+    stop.set()
+    one.join()
+    [given_back] = queue("two").read("prompts", Prompt, 2)
+    assert given_back.message.group_id == "early"
+
+
+def test_a_sampler_waits_for_its_first_weights(queue, background, learner_weights, receiver):
     engine, learner = FakeEngine(), queue("learner")
     learner.publish("prompts", [a_prompt()])
-    background(sampler.run, queue("sampler"), engine, Receiver(client, run_id))
-    Publisher(client, run_id).publish(Snapshot(1, 3, b"weights"))
+    background(sampler.run, queue("sampler"), engine, receiver)
+    learner_weights.begin(Policy(1, 3), a_snapshot())
     wait_until(lambda: learner.depth("rollouts") == 1, "the group")
     assert engine.version == 3
 
 
-def test_a_prompt_that_cannot_be_sampled_travels_on_as_a_failure(queue, client, run_id, background):
+def test_a_prompt_that_cannot_be_sampled_travels_on_as_a_failure(
+    queue, background, learner_weights, receiver
+):
     learner = queue("learner")
     impossible = replace(a_prompt(), prompt_id="impossible")
-    Publisher(client, run_id).publish(Snapshot(1, 0, b"weights"))
+    learner_weights.begin(Policy(1, 0), a_snapshot())
     learner.publish("prompts", [impossible])
-    background(sampler.run, queue("sampler"), FakeEngine(), Receiver(client, run_id))
+    background(sampler.run, queue("sampler"), FakeEngine(), receiver)
     background(scorer.run, queue("scorer"), FakeVerifiers(), load(TOY).scorer)
     found = []
     wait_until(
-        lambda: found.extend(learner.read("scored", ScoredGroup, 1, block=False)) or found,
+        lambda: found.extend(learner.read("scored", ScoredGroup, 1)) or found,
         "the group",
     )
     assert (found[0].message.scores, found[0].message.rollout.failure) == ((), "too long")
-
-
-def test_torn_weights_leave_the_old_ones_serving(client, run_id):
-    engine, receiver = FakeEngine(), Receiver(client, run_id)
-    publisher = Publisher(client, run_id)
-    publisher.publish(Snapshot(1, 0, b"good"))
-    sampler.take_newest(engine, receiver)
-    publisher.publish(Snapshot(1, 1, b"lost on the way"))
-    client.delete(publisher._keys.chunks(1, 1))
-    sampler.take_newest(engine, receiver)
-    assert engine.version == 0
-    publisher.publish(Snapshot(1, 2, b"good again"))
-    sampler.take_newest(engine, receiver)
-    assert engine.version == 2
 
 
 def test_a_scorer_gives_one_score_per_completion(queue, background):
@@ -136,7 +164,7 @@ def test_a_scorer_gives_one_score_per_completion(queue, background):
     background(scorer.run, queue("scorer"), FakeVerifiers(), load(TOY).scorer)
     found = []
     wait_until(
-        lambda: found.extend(learner.read("scored", ScoredGroup, 1, block=False)) or found,
+        lambda: found.extend(learner.read("scored", ScoredGroup, 1)) or found,
         "the group",
     )
     assert [score.verdict for score in found[0].message.scores] == ["correct", "correct"]
@@ -153,28 +181,33 @@ def test_a_loop_that_stops_hands_back_what_it_had_taken(queue):
 
     stop = threading.Event()
     scorer.run(one, NeverDone(), load(TOY).scorer, stop)
-    assert queue("next").read("rollouts", RolloutGroup, 1, block=False)
+    assert queue("next").read("rollouts", RolloutGroup, 1)
 
 
+NOW = Policy(1, 0)
 SMALL = ["learner.groups_per_step=2", "learner.group_size=2", "learner.max_staleness=1"]
 
 
 @pytest.fixture
-def admission(queue):
+def published():
+    """The newest policy samplers can see; a test may change it."""
+    return [NOW]
+
+
+@pytest.fixture
+def admission(queue, published):
     """A learner's gate of 2 groups a step, staleness 1."""
     recipe = load(TOY, SMALL)
     problems = Problems([Problem(f"p{n}", (1, 2), "7") for n in range(50)], seed=0)
     ledger = Ledger(recipe.learner.max_staleness, recipe.learner.groups_per_step)
-    return Admission(queue("learner"), ledger, problems, Evaluation(recipe, []), recipe)
-
-
-NOW = Policy(1, 0)
+    evaluation = Evaluation(recipe, [])
+    return Admission(queue("learner"), ledger, problems, evaluation, recipe, lambda: published[0])
 
 
 def answer(queue, prompts, *, rewards=(1.0, 0.0)):
     """Play sampler and scorer for every prompt that waits."""
     worker = queue("worker")
-    taken = worker.read("prompts", Prompt, prompts, block=False)
+    taken = worker.read("prompts", Prompt, prompts)
     for delivery in taken:
         group = a_scored_group(
             delivery.message, rewards=rewards, version=delivery.message.issued_version
@@ -185,16 +218,29 @@ def answer(queue, prompts, *, rewards=(1.0, 0.0)):
 
 def test_no_more_is_issued_than_the_bound_allows(admission, queue):
     for _ in range(3):
-        admission.issue(NOW, NOW)
+        admission.issue(NOW)
     assert queue().depth("prompts") == 4
+
+
+def test_what_is_issued_while_weights_are_on_their_way_bears_the_version_that_is_visible(
+    admission, queue, published
+):
+    """At a staleness of 1: it may be sampled under version 0, and trained at version 1 at last."""
+    ahead = Policy(1, 1)
+    admission.issue(ahead)
+    assert {p.issued_version for p in answer(queue, 9)} == {0}
+    assert queue().depth("scored") == 2, "no more than the step from version 1 can take"
+    published[0] = ahead
+    admission.issue(ahead)
+    assert {p.issued_version for p in answer(queue, 9)} == {1}
 
 
 def test_a_step_gets_its_groups_and_their_acknowledgement_waits_for_the_checkpoint(
     admission, queue
 ):
-    admission.issue(NOW, NOW)
+    admission.issue(NOW)
     answer(queue, 4)
-    collected = admission.collect(NOW, NOW, threading.Event())
+    collected = admission.collect(NOW, threading.Event())
     assert [c.staleness for c in collected] == [0, 0]
     admission.settle(collected)
     assert queue().depth("scored") == 4
@@ -203,11 +249,11 @@ def test_a_step_gets_its_groups_and_their_acknowledgement_waits_for_the_checkpoi
 
 
 def test_groups_without_signal_are_counted_and_replaced(admission, queue):
-    admission.issue(NOW, NOW)
+    admission.issue(NOW)
     answer(queue, 4, rewards=(1.0, 1.0))
     helper = threading.Thread(target=lambda: wait_until(lambda: answer(queue, 4), "new prompts"))
     helper.start()
-    collected = admission.collect(NOW, NOW, threading.Event())
+    collected = admission.collect(NOW, threading.Event())
     helper.join()
     assert len(collected) == 2
     assert admission.ledger.balance()["zero_signal"] == 4
@@ -216,14 +262,14 @@ def test_groups_without_signal_are_counted_and_replaced(admission, queue):
 
 def test_a_resumed_learner_sends_again_what_left_no_trace(admission, queue, client, run_id):
     """Two groups are answered, two prompts are lost with Redis' memory: nothing is missing."""
-    admission.issue(NOW, NOW)
+    admission.issue(NOW)
     state = admission.ledger.state()
     kept = answer(queue, 2)
     client.delete(admission._queue.keys.stage("prompts"))
     queue()  # the stream and its consumer group are made anew
     admission.ledger.restore(state, incarnation=2, version=0)
     admission.resume(Policy(2, 0))
-    again = [d.message for d in queue("worker").read("prompts", Prompt, 9, block=False)]
+    again = [d.message for d in queue("worker").read("prompts", Prompt, 9)]
     assert {p.group_id for p in again} | {p.group_id for p in kept} == set(
         admission.ledger.in_flight
     )
@@ -233,8 +279,8 @@ def test_a_resumed_learner_sends_again_what_left_no_trace(admission, queue, clie
 def test_a_group_of_a_life_whose_steps_were_lost_is_not_trained(admission, queue):
     stray = a_scored_group(a_prompt("1.99"))
     queue("learner").publish("scored", [stray])
-    admission.issue(NOW, NOW)
+    admission.issue(NOW)
     answer(queue, 4)
-    collected = admission.collect(NOW, NOW, threading.Event())
+    collected = admission.collect(NOW, threading.Event())
     assert "1.99" not in {c.issued.group_id for c in collected}
     assert queue().depth("scored") == 4  # the stray is acknowledged: nobody will need it

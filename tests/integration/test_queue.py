@@ -16,20 +16,20 @@ SOON = 0.05
 def test_prompts_are_read_in_the_order_they_were_published(queue):
     learner, sampler = queue("learner"), queue("sampler")
     learner.publish("prompts", [a_prompt(f"1.{number}") for number in range(5)])
-    taken = sampler.read("prompts", Prompt, 3, block=False)
+    taken = sampler.read("prompts", Prompt, 3)
     assert [delivery.message.group_id for delivery in taken] == ["1.0", "1.1", "1.2"]
 
 
 def test_a_prompt_goes_to_one_sampler_only(queue):
     queue("learner").publish("prompts", [a_prompt()])
-    assert queue("first").read("prompts", Prompt, 1, block=False)
-    assert not queue("second").read("prompts", Prompt, 1, block=False)
+    assert queue("first").read("prompts", Prompt, 1)
+    assert not queue("second").read("prompts", Prompt, 1)
 
 
 def test_forwarding_moves_the_work_to_the_next_stage(queue):
     one = queue()
     one.publish("prompts", [a_prompt()])
-    taken = one.read("prompts", Prompt, 1, block=False)[0]
+    taken = one.read("prompts", Prompt, 1)[0]
     assert one.forward(taken, "rollouts", a_group(taken.message))
     assert (one.depth("prompts"), one.depth("rollouts")) == (0, 1)
 
@@ -38,11 +38,9 @@ def test_a_late_sampler_hands_on_nothing(queue):
     """A prompt taken over by another sampler yields one group, however late the first finishes."""
     slow, quick = queue("slow", SOON), queue("quick", SOON)
     slow.publish("prompts", [a_prompt()])
-    first = slow.read("prompts", Prompt, 1, block=False)[0]
+    first = slow.read("prompts", Prompt, 1)[0]
     taken = []
-    wait_until(
-        lambda: taken.extend(quick.read("prompts", Prompt, 1, block=False)) or taken, "reclaim"
-    )
+    wait_until(lambda: taken.extend(quick.read("prompts", Prompt, 1)) or taken, "reclaim")
     assert quick.forward(taken[0], "rollouts", a_group())
     assert not slow.forward(first, "rollouts", a_group())
     assert quick.depth("rollouts") == 1
@@ -52,7 +50,7 @@ def test_work_that_is_renewed_is_not_taken_away(queue, client, run_id):
     """A renewed claim is fresh again, as Redis sees it."""
     busy = queue("busy", redelivery_seconds=60.0)
     busy.publish("prompts", [a_prompt()])
-    taken = busy.read("prompts", Prompt, 1, block=False)
+    taken = busy.read("prompts", Prompt, 1)
     stream = Keys(run_id).stage("prompts")
     client.xclaim(stream, "openrs", "busy", 0, [taken[0].entry_id], idle=50_000)
     busy.renew("prompts", taken)
@@ -62,9 +60,9 @@ def test_work_that_is_renewed_is_not_taken_away(queue, client, run_id):
 def test_renewing_does_not_take_back_what_another_owns(queue):
     late, owner = queue("late", SOON), queue("owner", SOON)
     late.publish("prompts", [a_prompt()])
-    taken = late.read("prompts", Prompt, 1, block=False)
+    taken = late.read("prompts", Prompt, 1)
     got = []
-    wait_until(lambda: got.extend(owner.read("prompts", Prompt, 1, block=False)) or got, "reclaim")
+    wait_until(lambda: got.extend(owner.read("prompts", Prompt, 1)) or got, "reclaim")
     late.renew("prompts", taken)
     assert owner.recover("prompts", Prompt)
     assert not late.recover("prompts", Prompt)
@@ -73,20 +71,20 @@ def test_renewing_does_not_take_back_what_another_owns(queue):
 def test_released_work_is_available_at_once(queue):
     leaving, next_one = queue("leaving", 60.0), queue("next", 60.0)
     leaving.publish("prompts", [a_prompt()])
-    leaving.release("prompts", leaving.read("prompts", Prompt, 1, block=False))
-    assert next_one.read("prompts", Prompt, 1, block=False)
+    leaving.release("prompts", leaving.read("prompts", Prompt, 1))
+    assert next_one.read("prompts", Prompt, 1)
 
 
 def test_a_restarted_consumer_finds_what_it_had_taken(queue):
     queue("learner").publish("prompts", [a_prompt("1.7")])
-    queue("sampler-0").read("prompts", Prompt, 1, block=False)
+    queue("sampler-0").read("prompts", Prompt, 1)
     assert queue("sampler-0").recover("prompts", Prompt)[0].message.group_id == "1.7"
 
 
 def test_acknowledged_work_leaves_nothing_behind(queue):
     one = queue()
     one.publish("prompts", [a_prompt("1.1"), a_prompt("1.2")])
-    one.ack("prompts", one.read("prompts", Prompt, 2, block=False))
+    one.ack("prompts", one.read("prompts", Prompt, 2))
     assert one.depth("prompts") == 0
     assert one.traces() == set()
 
@@ -94,7 +92,7 @@ def test_acknowledged_work_leaves_nothing_behind(queue):
 def test_traces_name_every_group_between_issue_and_acknowledgement(queue):
     one = queue()
     one.publish("prompts", [a_prompt("1.1"), a_prompt("1.2")])
-    taken = one.read("prompts", Prompt, 1, block=False)[0]
+    taken = one.read("prompts", Prompt, 1)[0]
     one.forward(taken, "rollouts", a_group(taken.message))
     assert one.traces() == {"1.1", "1.2"}
 
@@ -104,7 +102,7 @@ def test_what_cannot_be_decoded_is_buried_and_the_work_goes_on(queue, client, ru
     one, keys = queue("reader"), Keys(run_id)
     client.xadd(keys.stage("rollouts"), {"body": b"\xffnoise", "id": "9.9"})
     one.publish("rollouts", [a_group()])
-    taken = one.read("rollouts", RolloutGroup, 2, block=False)
+    taken = one.read("rollouts", RolloutGroup, 2)
     assert [delivery.message for delivery in taken] == [a_group()]
     [(_, letter)] = client.xrange(keys.buried)
     assert (letter[b"body"], letter[b"stage"], letter[b"consumer"]) == (

@@ -1,87 +1,370 @@
-"""The weight channel: whole policies or nothing, never older than the one in force."""
+"""The weight channel on a real Redis: whole policies or nothing, never back, from any beginning."""
 
+import threading
+from contextlib import suppress
+
+import numpy as np
 import pytest
+import redis
 
-from openrs_core.errors import WeightsError
+from openrs_core.codec import decode
 from openrs_core.keys import Keys
-from openrs_core.weights import Publisher, Receiver, Snapshot, channel
+from openrs_core.ledger import Policy
+from openrs_core.messages import WeightsManifest, WeightsTaken
+from openrs_core.weights import Layout, Publisher, Receiver, Snapshot, Tensor, chunks
+from openrs_core.weights.layout import SECTIONS
+from tests.conftest import wait_until
+from tests.weights import difference
 
 pytestmark = pytest.mark.redis
 
+LAYOUT = Layout([Tensor("big", "bfloat16", (300, 40)), Tensor("small", "float32", (100,))])
 
-@pytest.fixture
+
+@pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several chunks without megabytes."""
-    monkeypatch.setattr(channel, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 100)
 
 
-@pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 95])
-def test_what_is_taken_equals_what_was_published(client, run_id, size):
-    data = bytes(range(size))
-    Publisher(client, run_id).publish(Snapshot(1, 0, data))
-    receiver = Receiver(client, run_id)
-    taken = receiver.fetch(receiver.newer())
-    assert (taken.incarnation, taken.version, bytes(taken.data)) == (1, 0, data)
-    assert receiver.newer() is None
+def a_policy(seed: int = 0) -> Snapshot:
+    random = np.random.default_rng(seed)
+    return Snapshot(LAYOUT, random.integers(0, 256, LAYOUT.nbytes, np.uint8))
 
 
-def test_nothing_is_visible_before_the_manifest(client, run_id):
-    """Chunks without their manifest are no version."""
-    client.xadd(Keys(run_id).chunks(1, 0), {"chunk": b"half"})
-    assert Receiver(client, run_id).newer() is None
+class FakeLearner:
+    """Makes versions and publishes them; each changes `share` of the values."""
+
+    def __init__(self, client, run, *, every=100, incarnation=1, version=0, weights=None):
+        self.weights = weights or a_policy()
+        self.policy = Policy(incarnation, version)
+        self.publisher = Publisher(client, run, every)
+        self.publisher.begin(self.policy, self.weights.copy())
+        self._random = np.random.default_rng(version)
+
+    def step(self, share=0.02, *, wait=True):
+        old, self.weights = self.weights, self.weights.copy()
+        for width in SECTIONS:
+            words = self.weights.section(width)
+            words[self._random.random(len(words)) < share] ^= 5
+        self.policy = Policy(self.policy.incarnation, self.policy.version + 1)
+        self.publisher.publish(self.policy, difference(old, self.weights))
+        if wait:
+            self.publisher.drain()
 
 
-@pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("fault", ["lost", "altered", "doubled", "reordered"])
-def test_a_damaged_snapshot_is_refused(client, run_id, fault):
-    publisher, receiver = Publisher(client, run_id), Receiver(client, run_id)
-    publisher.publish(Snapshot(1, 1, bytes(range(35))))
-    key = Keys(run_id).chunks(1, 1)
-    chunks = [fields[b"chunk"] for _, fields in client.xrange(key)]
+class FakeSampler:
+    """Takes what it is offered, like an engine, and remembers by which forms it came."""
+
+    def __init__(self, client, run, base=None, name="sampler-0"):
+        base = base or a_policy()
+        self.weights, self.policy, self.forms = base.copy(), None, []
+        self.receiver = Receiver(client, run, name, base)
+
+    def advance(self):
+        self.receiver.advance()
+        self.take()
+
+    def take(self, seconds=0.0):
+        for update in self.receiver.take(seconds):
+            self.weights.apply(update.change)
+            assert self.weights.digest() == update.digest
+            assert self.policy is None or vars_of(update.policy) > vars_of(self.policy)
+            self.policy = update.policy
+            self.forms.append(update.form)
+            self.receiver.note(update, 0.0)
+
+
+def vars_of(policy):
+    return (policy.incarnation, policy.version)
+
+
+@pytest.fixture
+def start(client, run_id):
+    """Learners and samplers of the test's run; their threads end with the test."""
+    made = []
+
+    def learner(**options):
+        made.append(FakeLearner(client, run_id, **options))
+        return made[-1]
+
+    yield learner, lambda **options: FakeSampler(client, run_id, **options)
+    for each in made:
+        each.publisher.close()
+
+
+def manifests(client, run_id):
+    entries = client.xrange(Keys(run_id).manifests)
+    return [decode(fields[b"body"], WeightsManifest) for _, fields in entries]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.5], ids="{:.1%}".format)
+def test_every_version_arrives_bit_for_bit(start, share):
+    learner, sampler = start[0](), start[1]()
+    sampler.advance()
+    for _ in range(5):
+        learner.step(share)
+        sampler.advance()
+        assert (sampler.policy, sampler.weights.digest()) == (
+            learner.policy, learner.weights.digest(),
+        )  # fmt: skip
+    assert sampler.forms == ["named", *(["snapshot" if share > 0.1 else "delta"] * 5)]
+
+
+def test_the_base_model_is_not_sent(start, client, run_id):
+    """Whoever has it needs only its name."""
+    start[0]()
+    sampler = start[1]()
+    sampler.advance()
+    assert (sampler.policy, sampler.forms) == (Policy(1, 0), ["named"])
+    assert client.keys(f"{Keys(run_id).manifests}:*") == []
+
+
+def test_a_sampler_with_another_base_is_given_a_snapshot(start):
+    start[0]()
+    sampler = start[1](base=a_policy(seed=9))
+    wait_until(lambda: sampler.advance() or sampler.policy, "a snapshot")
+    assert (sampler.policy, sampler.forms) == (Policy(1, 0), ["snapshot"])
+
+
+def test_who_joins_late_takes_the_newest_snapshot_and_the_deltas_after_it(start):
+    learner = start[0](every=4)
+    for _ in range(6):
+        learner.step()
+    late = start[1](base=a_policy(seed=9))
+    late.advance()
+    assert (late.policy, late.forms) == (Policy(1, 6), ["snapshot", "delta", "delta"])
+
+
+def test_who_joins_before_there_is_a_snapshot_is_given_one(start):
+    """The learner may be waiting for groups meanwhile: it need not make a step for that."""
+    learner = start[0]()
+    learner.step()
+    late = start[1](base=a_policy(seed=9))
+    wait_until(lambda: late.advance() or late.policy, "a snapshot")
+    assert late.policy == Policy(1, 1)
+    assert late.weights.digest() == learner.weights.digest()
+
+
+def test_a_sampler_that_stood_still_skips_to_the_newest(start):
+    learner, sampler = start[0](every=4), start[1]()
+    sampler.advance()
+    for _ in range(11):
+        learner.step()
+    sampler.advance()
+    assert sampler.policy == Policy(1, 11)
+    assert sampler.forms[1] == "snapshot"
+
+
+def test_what_redis_holds_does_not_grow(start, client, run_id):
+    """Two snapshots at most, and deltas that weigh no more than one."""
+    learner = start[0](every=4)
+    for step in range(40):
+        learner.step((0.01, 0.05, 0.3, 0.02)[step % 4])
+        keys = client.keys(f"{Keys(run_id).manifests}:*")
+        held = {int(key.decode().rpartition(":")[2]) for key in keys}
+        forms = {m.payload: (m.form, m.size) for m in manifests(client, run_id)}
+        sizes = {
+            f: [s for n in held for g, s in [forms[n]] if g == f] for f in ("delta", "snapshot")
+        }
+        assert len(sizes["snapshot"]) <= 2
+        assert sum(sizes["delta"]) <= LAYOUT.nbytes
+
+
+def damage(client, key, how):
+    parts = [fields[b"chunk"] for _, fields in client.xrange(key)]
+    altered = bytes([parts[1][0] ^ 1]) + parts[1][1:]
     damaged = {
-        "lost": chunks[:-1],
-        "altered": [chunks[0], b"0123456789", *chunks[2:]],
-        "doubled": [chunks[0], *chunks],
-        "reordered": [chunks[1], chunks[0], *chunks[2:]],
-    }[fault]
+        "lost": parts[:-1],
+        "flipped": [parts[0], altered, *parts[2:]],
+        "cut": [*parts[:-1], parts[-1][:-1]],
+        "doubled at the front": [parts[0], *parts],
+        "doubled at the end": [*parts, parts[-1]],
+        "reordered": [parts[1], parts[0], *parts[2:]],
+        "gone": [],
+    }[how]
     client.delete(key)
     for chunk in damaged:
         client.xadd(key, {"chunk": chunk})
-    with pytest.raises(WeightsError):
-        receiver.fetch(receiver.newer())
-    assert receiver.in_force is None
 
 
-def test_a_slow_sampler_skips_to_the_newest(client, run_id):
-    publisher, receiver = Publisher(client, run_id), Receiver(client, run_id)
-    for version in range(5):
-        publisher.publish(Snapshot(1, version, bytes([version])))
-    assert receiver.fetch(receiver.newer()).version == 4
+FAULTS = [
+    "lost", "flipped", "cut", "doubled at the front", "doubled at the end", "reordered", "gone",
+]  # fmt: skip
 
 
-def test_superseded_versions_are_removed(client, run_id):
-    """What Redis holds does not grow with the number of versions."""
-    publisher = Publisher(client, run_id)
-    for version in range(5):
-        publisher.publish(Snapshot(1, version, b"weights"))
-    kept = client.keys(f"{Keys(run_id).manifests}:*")
-    assert sorted(kept) == [Keys(run_id).chunks(1, v).encode() for v in (3, 4)]
+@pytest.mark.parametrize("share", [0.05, 0.5], ids=["delta", "snapshot"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_payload_is_refused_and_a_snapshot_mends_it(start, client, run_id, share, fault):
+    learner, sampler = start[0](), start[1]()
+    sampler.advance()
+    learner.publisher._store.is_wanted = lambda: False  # nobody answers yet
+    learner.step(share)
+    before = sampler.weights.digest()
+    damage(client, Keys(run_id).chunks(1, 1), fault)
+    for _ in range(3):
+        sampler.advance()
+    assert (sampler.policy, sampler.weights.digest()) == (Policy(1, 0), before)
+    assert client.get(Keys(run_id).wanted) == b"sampler-0"
+    del learner.publisher._store.is_wanted
+    wait_until(lambda: sampler.advance() or sampler.policy == Policy(1, 1), "the snapshot")
+    assert sampler.weights.digest() == learner.weights.digest()
+    assert not client.exists(Keys(run_id).wanted)
 
 
-def test_an_older_version_is_never_taken(client, run_id):
-    publisher, receiver = Publisher(client, run_id), Receiver(client, run_id)
-    publisher.publish(Snapshot(2, 5, b"new"))
-    receiver.fetch(receiver.newer())
-    publisher.publish(Snapshot(2, 4, b"old"))
-    publisher.publish(Snapshot(1, 9, b"of an earlier life"))
-    assert receiver.newer() is None
+def test_a_delta_that_leads_elsewhere_is_undone(start, client, run_id, monkeypatch):
+    """All its chunks are as they were sent, and still it is not what its manifest says."""
+    learner, sampler = start[0](), start[1]()
+    sampler.advance()
+    monkeypatch.setattr(Snapshot, "digest", lambda self: "what the learner thinks it is")
+    learner.step()
+    monkeypatch.undo()
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 100)
+    sampler.advance()
+    assert sampler.policy == Policy(1, 0)
+    assert sampler.receiver._copy.digest() == a_policy().digest()
 
 
-def test_a_new_life_may_go_back_to_its_checkpoint(client, run_id):
-    """Versions start again from the checkpoint; the higher incarnation says they are newer."""
-    publisher, receiver = Publisher(client, run_id), Receiver(client, run_id)
-    publisher.publish(Snapshot(1, 9, b"lost"))
-    receiver.fetch(receiver.newer())
-    publisher.publish(Snapshot(2, 5, b"resumed"))
-    assert receiver.fetch(receiver.newer()).version == 5
+class Mortal:
+    """A client whose process dies at the n-th write."""
+
+    def __init__(self, client, writes):
+        self._client, self._left = client, writes
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def xadd(self, *arguments, **options):
+        self._left -= 1
+        if self._left < 0:
+            raise redis.ConnectionError("the process died here")
+        return self._client.xadd(*arguments, **options)
+
+
+@pytest.mark.parametrize("writes", range(1, 40))
+def test_wherever_a_learner_dies_what_is_visible_is_whole(client, run_id, monkeypatch, writes):
+    """A manifest stands for chunks that are all there, those of a snapshot too."""
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4000)
+    learner = FakeLearner(Mortal(client, writes), run_id, every=2)
+    with suppress(redis.ConnectionError):
+        for _ in range(4):
+            learner.step(0.05)
+    learner.publisher.close()
+    visible = manifests(client, run_id)
+    sampler, late = FakeSampler(client, run_id), FakeSampler(client, run_id, base=a_policy(9))
+    for each in (sampler, late):
+        each.advance()
+        assert each.receiver._refused == set()
+    assert sampler.policy.version == max(m.version for m in visible)
+    if any(m.form == "snapshot" for m in visible):
+        assert late.policy == sampler.policy
+
+
+def test_a_failure_of_the_publishing_thread_reaches_the_learner(client, run_id):
+    learner = FakeLearner(Mortal(client, 3), run_id)
+    with pytest.raises(redis.ConnectionError, match="died here"):
+        learner.step()
+    with pytest.raises(redis.ConnectionError):
+        _ = learner.publisher.published
+    learner.publisher.close()
+
+
+class Slow:
+    """A client whose writes wait for a gate."""
+
+    def __init__(self, client):
+        self._client, self.gate = client, threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def xadd(self, *arguments, **options):
+        assert self.gate.wait(30)
+        return self._client.xadd(*arguments, **options)
+
+
+def test_publishing_returns_at_once_and_waits_only_for_the_version_before(client, run_id):
+    slow = Slow(client)
+    slow.gate.set()
+    learner = FakeLearner(slow, run_id)
+    slow.gate.clear()
+    learner.step(wait=False)
+    assert learner.publisher.published == Policy(1, 0)
+    second = threading.Thread(target=lambda: learner.step(wait=False))
+    second.start()
+    second.join(0.2)
+    assert second.is_alive(), "the channel is slower than the steps: the learner waits"
+    slow.gate.set()
+    second.join(30)
+    learner.publisher.drain()
+    assert learner.publisher.published == Policy(1, 2)
+    learner.publisher.close()
+
+
+def test_a_restarted_learner_is_followed_from_its_checkpoint(start):
+    """Versions begin again at 2; the higher incarnation says that they are newer."""
+    first, here, ahead = start[0](), start[1](name="here"), start[1](name="ahead")
+    for sampler in (here, ahead):
+        sampler.advance()
+    first.step()
+    first.step()
+    here.advance()
+    checkpoint = first.weights.copy()
+    first.step()
+    ahead.advance()
+    second = start[0](incarnation=2, version=2, weights=checkpoint)
+    here.advance()
+    assert (here.policy, here.forms[-1]) == (Policy(2, 2), "named")
+    wait_until(lambda: ahead.advance() or ahead.policy == Policy(2, 2), "a snapshot")
+    second.step()
+    for sampler in (here, ahead):
+        sampler.advance()
+        assert sampler.policy == Policy(2, 3)
+        assert sampler.weights.digest() == second.weights.digest()
+
+
+def test_a_learner_leaves_no_chunks_of_an_earlier_life(start, client, run_id):
+    client.xadd(Keys(run_id).chunks(1, 7), {"chunk": b"torn"})
+    start[0](incarnation=2)
+    assert client.keys(f"{Keys(run_id).manifests}:*") == []
+
+
+def test_a_manifest_that_is_none_is_refused_and_those_after_it_are_read(start, client, run_id):
+    learner, sampler = start[0](), start[1]()
+    client.xadd(Keys(run_id).manifests, {"body": b"noise"})
+    client.xadd(Keys(run_id).manifests, {"something": b"else"})
+    learner.step()
+    sampler.advance()
+    assert sampler.policy == Policy(1, 1)
+
+
+def test_the_receiving_thread_brings_versions_while_the_loop_does_other_things(start):
+    learner, sampler = start[0](), start[1]()
+    sampler.receiver.start()
+    sampler.take(seconds=10)
+    learner.step()
+    sampler.take(seconds=10)
+    assert sampler.policy == Policy(1, 1)
+    sampler.receiver.close()
+
+
+def test_a_failure_of_the_receiving_thread_reaches_the_sampler(client, run_id):
+    class Deaf:
+        def xread(self, *_arguments, **_options):
+            raise redis.ConnectionError("nobody answers")
+
+    sampler = FakeSampler(Deaf(), run_id)
+    sampler.receiver.start()
+    with pytest.raises(redis.ConnectionError, match="nobody answers"):
+        sampler.take(seconds=10)
+    sampler.receiver.close()
+
+
+def test_samplers_note_what_they_put_in_force(start, client, run_id):
+    learner, sampler = start[0](), start[1](name="mine")
+    learner.step()
+    sampler.advance()
+    notes = [decode(f[b"body"], WeightsTaken) for _, f in client.xrange(Keys(run_id).taken)]
+    assert [(n.sampler, n.version, n.form) for n in notes] == [
+        ("mine", 0, "named"), ("mine", 1, "delta"),
+    ]  # fmt: skip

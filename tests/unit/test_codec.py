@@ -12,13 +12,13 @@ from openrs_core import codec
 from openrs_core.codec import SCHEMA, decode, encode
 from openrs_core.errors import DecodeError
 from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup, WeightsManifest
-from tests.builders import a_prompt, a_scored_group
-from tests.strategies import prompts, rollout_groups, scored_groups
+from tests.builders import a_manifest, a_prompt, a_scored_group
+from tests.strategies import manifests, notes, prompts, rollout_groups, scored_groups
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "messages.json"
 
 
-@given(prompts | rollout_groups | scored_groups())
+@given(prompts | rollout_groups | scored_groups() | manifests | notes)
 def test_every_message_survives_the_wire(message):
     assert decode(encode(message), type(message)) == message
 
@@ -29,6 +29,7 @@ def test_todays_messages_are_written_as_they_were_when_this_schema_was_fixed():
     assert golden["schema"] == SCHEMA
     assert encode(a_prompt()).hex() == golden["prompt"]
     assert encode(a_scored_group()).hex() == golden["scored_group"]
+    assert encode(a_manifest(7)).hex() == golden["weights_manifest"]
 
 
 @given(st.binary(max_size=200))

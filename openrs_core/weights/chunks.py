@@ -1,0 +1,59 @@
+"""Bytes through Redis: cut into chunks, one stream for each payload, a checksum for each chunk."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import redis
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from openrs_core.errors import WeightsError
+
+CHUNK_BYTES = 4 * 1024 * 1024 - 4096
+"""Redis' allocator rounds an exact power of two up by a quarter, and larger values are slower."""
+
+FIELD = "chunk"
+
+
+def send(client: redis.Redis, key: str, body: memoryview) -> tuple[str, ...]:
+    """Append the chunks of `body` to a new stream; their checksums.
+
+    Raises:
+        redis.RedisError: the connection was lost, or Redis is full.
+    """
+    client.delete(key)  # a life that died while publishing may have left some
+    return tuple(_send(client, key, body))
+
+
+def _send(client: redis.Redis, key: str, body: memoryview) -> Iterator[str]:
+    for start in range(0, len(body), CHUNK_BYTES):
+        chunk = bytes(body[start : start + CHUNK_BYTES])
+        client.xadd(key, {FIELD: chunk})
+        yield blake3(chunk).hexdigest()
+
+
+def fetch(client: redis.Redis, key: str, checksums: Sequence[str], size: int) -> NDArray[np.uint8]:
+    """The body whose chunks have these checksums, in this order.
+
+    Raises:
+        WeightsError: a chunk is missing (superseded meanwhile), altered, doubled or out of order.
+        redis.RedisError: the connection was lost.
+    """
+    if (found := client.xlen(key)) != len(checksums):
+        raise WeightsError(f"{found} chunks of {len(checksums)} are there")
+    if size > len(checksums) * CHUNK_BYTES:
+        raise WeightsError(f"{size} bytes cannot be in {len(checksums)} chunks")
+    body, filled, last = np.empty(size, np.uint8), 0, "-"
+    for number, checksum in enumerate(checksums):
+        entries = client.xrange(key, min=last, count=1)
+        if not entries:
+            raise WeightsError(f"chunk {number} is missing")
+        entry_id, fields = entries[0]
+        chunk = fields.get(FIELD.encode(), b"")
+        if blake3(chunk).hexdigest() != checksum or filled + len(chunk) > size:
+            raise WeightsError(f"chunk {number} was altered or is out of order")
+        body[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        filled, last = filled + len(chunk), f"({entry_id.decode()}"
+    if filled != size:
+        raise WeightsError(f"{filled} bytes of {size} are there")
+    return body

@@ -1,0 +1,108 @@
+"""A change goes where vLLM's own loading puts it: fused, padded, tied or cut in blocks."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from openrs_core.errors import RunError
+from openrs_core.weights import Layout, Snapshot, Tensor
+from services.sampler.places import Places, Write, load
+from tests.weights import difference
+
+LAYOUT = Layout(
+    [
+        Tensor("embed.weight", "bfloat16", (6, 4)),
+        Tensor("k.weight", "bfloat16", (2, 4)),
+        Tensor("norm.weight", "float32", (4,)),
+        Tensor("out.weight", "bfloat16", (4, 8)),
+        Tensor("q.weight", "bfloat16", (4, 4)),
+    ]
+)
+
+
+class Fused(nn.Module):
+    """Loads as a vLLM model does: q over k in one parameter, a padded and tied embedding, and of
+    the output the columns of one of two ranks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Parameter(torch.zeros(8, 4, dtype=torch.bfloat16), requires_grad=False)
+        self.head = self.embed
+        self.qk = nn.Parameter(torch.zeros(6, 4, dtype=torch.bfloat16), requires_grad=False)
+        self.norm = nn.Parameter(torch.zeros(4), requires_grad=False)
+        self.out = nn.Parameter(torch.zeros(4, 4, dtype=torch.bfloat16), requires_grad=False)
+
+    def load_weights(self, weights) -> None:
+        for name, tensor in weights:
+            if name == "embed.weight":
+                self.embed[:6].data.copy_(tensor)
+            elif name == "out.weight":
+                self.out.data.copy_(tensor.narrow(1, 4, 4))
+            elif name == "norm.weight":
+                self.norm.data.copy_(tensor)
+            else:
+                start = {"q.weight": 0, "k.weight": 4}[name]
+                self.qk.data.narrow(0, start, len(tensor)).copy_(tensor)
+
+
+def a_policy(seed: int) -> Snapshot:
+    random = np.random.default_rng(seed)
+    return Snapshot(LAYOUT, random.integers(0, 100, LAYOUT.nbytes, np.uint8))
+
+
+def state(model: nn.Module) -> dict[str, bytes]:
+    return {n: p.flatten().view(torch.uint8).numpy().tobytes() for n, p in model.named_parameters()}
+
+
+def loaded(policy: Snapshot) -> Fused:
+    model = Fused()
+    Write(LAYOUT, policy.whole())(model)
+    return model
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5], ids=["sparse", "dense"])
+def test_a_written_change_equals_a_whole_load(share):
+    old, random = a_policy(0), np.random.default_rng(1)
+    for _ in range(20):
+        new = old.copy()
+        for number in range(len(LAYOUT.tensors)):
+            words = new.tensor(number)
+            words[random.random(len(words)) < share] ^= 3
+        model = loaded(old)
+        Write(LAYOUT, difference(old, new))(model)
+        assert state(model) == state(loaded(new))
+
+
+def test_a_tied_head_moves_with_its_embedding():
+    old, model = a_policy(0), loaded(a_policy(0))
+    new = old.copy()
+    new.tensor(LAYOUT.number["embed.weight"])[5] ^= 1
+    before = model.head[1, 1].item()
+    Write(LAYOUT, difference(old, new))(model)
+    assert model.head[1, 1].item() != before
+
+
+def test_every_model_has_places_of_its_own():
+    one, other = loaded(a_policy(0)), loaded(a_policy(0))
+    Write(LAYOUT, difference(a_policy(0), a_policy(1)))(one)
+    assert state(one) == state(loaded(a_policy(1)))
+    assert state(other) == state(loaded(a_policy(0)))
+
+
+def test_a_tensor_that_is_kept_in_another_form_is_refused_by_name():
+    class Converting(Fused):
+        def load_weights(self, weights) -> None:
+            for name, tensor in weights:
+                if name == "norm.weight":
+                    self.norm.data.copy_(tensor * 2)
+                else:
+                    super().load_weights([(name, tensor)])
+
+    with pytest.raises(RunError, match=r"vLLM keeps norm\.weight in another form"):
+        load(Converting(), LAYOUT, a_policy(0).whole())
+
+
+def test_a_layout_with_an_unplaced_tensor_is_refused():
+    with pytest.raises(RunError, match=r"embed\.weight|norm\.weight"):
+        Places(LAYOUT, {})
