@@ -5,7 +5,9 @@ OpenRSError
 │   ├── RecipeError      a recipe's key or value
 │   └── RunError         a run id, a directory, an address, a model
 ├── DecodeError          bytes that are no message; they go to the dead-letter stream
-├── WeightsError         a snapshot that is torn or altered; the old weights stay in force
+├── WeightsError         weights that are torn, altered or not what they should lead to; the old
+│   │                    ones stay in force
+│   └── WeightsGone      superseded, and no longer in Redis
 └── ProtocolError        a process broke the rules of the ring: a bug of ours
 """
 
@@ -31,7 +33,11 @@ class DecodeError(OpenRSError):
 
 
 class WeightsError(OpenRSError):
-    """A weight snapshot that is incomplete or does not match its digest."""
+    """A layout, a delta or a snapshot that is incomplete, altered or does not match its digest."""
+
+
+class WeightsGone(WeightsError):
+    """Chunks that are no longer in Redis: newer ones took their place."""
 
 
 class ProtocolError(OpenRSError):

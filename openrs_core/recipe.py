@@ -68,6 +68,9 @@ class Sampler(Section):
     """Skip CUDA graphs and compilation: starts faster, samples slower."""
     tensor_parallel: PositiveInt = 1
     """GPUs that share one copy of the model."""
+    check_weights: bool = False
+    """Read the weights back out of vLLM after every update and compare them with what was
+    published; a difference ends the sampler. Costs a pass over the model each time."""
 
 
 class Cosine(Section):
@@ -229,6 +232,11 @@ class Recipe(Section):
             raise ValueError(
                 f"model.path is {self.model.path!r} and data.train is {self.data.train!r}: the toy "
                 "model knows only the toy task; set both to 'toy' or neither"
+            )
+        if self.sampler.check_weights and self.sampler.tensor_parallel > 1:
+            raise ValueError(
+                "sampler.check_weights is true and sampler.tensor_parallel is "
+                f"{self.sampler.tensor_parallel}: no worker has the whole model; set it to false"
             )
         return self
 

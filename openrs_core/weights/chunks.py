@@ -7,7 +7,7 @@ import redis
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from openrs_core.errors import WeightsError
+from openrs_core.errors import WeightsError, WeightsGone
 
 CHUNK_BYTES = 4 * 1024 * 1024 - 4096
 """Redis' allocator rounds an exact power of two up by a quarter, and larger values are slower."""
@@ -36,18 +36,21 @@ def fetch(client: redis.Redis, key: str, checksums: Sequence[str], size: int) ->
     """The body whose chunks have these checksums, in this order.
 
     Raises:
-        WeightsError: a chunk is missing (superseded meanwhile), altered, doubled or out of order.
+        WeightsGone: there are none, or none any more.
+        WeightsError: a chunk is missing, altered, doubled or out of order.
         redis.RedisError: the connection was lost.
     """
-    if (found := client.xlen(key)) != len(checksums):
-        raise WeightsError(f"{found} chunks of {len(checksums)} are there")
+    found = client.xlen(key)
+    if found != len(checksums):
+        error = WeightsError if found else WeightsGone
+        raise error(f"{found} chunks of {len(checksums)} are there")
     if size > len(checksums) * CHUNK_BYTES:
         raise WeightsError(f"{size} bytes cannot be in {len(checksums)} chunks")
     body, filled, last = np.empty(size, np.uint8), 0, "-"
     for number, checksum in enumerate(checksums):
         entries = client.xrange(key, min=last, count=1)
         if not entries:
-            raise WeightsError(f"chunk {number} is missing")
+            raise WeightsGone(f"chunk {number} is there no more")
         entry_id, fields = entries[0]
         chunk = fields.get(FIELD.encode(), b"")
         if blake3(chunk).hexdigest() != checksum or filled + len(chunk) > size:

@@ -18,7 +18,7 @@ import redis
 
 from openrs_core import metrics
 from openrs_core.codec import decode, encode
-from openrs_core.errors import DecodeError, WeightsError
+from openrs_core.errors import DecodeError, WeightsError, WeightsGone
 from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
 from openrs_core.messages import Form, WeightsManifest, WeightsTaken
@@ -177,6 +177,8 @@ class Receiver:
 
     def _refuse(self, manifest: WeightsManifest, error: WeightsError) -> None:
         self._refused.add((manifest.incarnation, manifest.payload))
+        if isinstance(error, WeightsGone):  # we were slow: there is a newer way
+            return
         metrics.WEIGHTS_REFUSED.inc()
         logger.warning(
             "the %s of version %d was refused, the weights in force stay: %s",

@@ -1,6 +1,7 @@
 """How rank 0 tells the others what to do: one broadcast of an order."""
 
 import os
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,17 @@ def join() -> None:
     else:
         os.environ.setdefault("LOCAL_RANK", "0")
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+
+
+LINGER_SECONDS = 0.2
+"""gloo's thread lets go of the last collective a moment after it is over, and needs the interpreter
+for that: if that is ending already, the process aborts (exit code -6)."""
+
+
+def leave() -> None:
+    """Take no part in collectives any more."""
+    dist.destroy_process_group()
+    time.sleep(LINGER_SECONDS)
 
 
 def tell(order: dict[str, Any], device: torch.device) -> None:

@@ -85,7 +85,7 @@ class DeepSpeedTrainer:
     def close(self) -> None:
         """Let the other ranks end (rank 0)."""
         self._tell({"do": "close"})
-        dist.destroy_process_group()
+        ranks.leave()
 
     def follow(self) -> None:
         """Do what rank 0 does, until it closes (the other ranks)."""
@@ -99,7 +99,7 @@ class DeepSpeedTrainer:
             else:
                 for _ in self._named():  # help to gather what rank 0 looks at
                     pass
-        dist.destroy_process_group()
+        ranks.leave()
 
     def weights(self) -> Snapshot:
         """The policy in the recipe's type; `change` counts from here (rank 0)."""
@@ -126,15 +126,15 @@ class DeepSpeedTrainer:
     # --- every rank ------------------------------------------------------------------------
 
     def _train(self, sequences: Many[Sequence], lr: float) -> StepStats:
-        ranks, rules = dist.get_world_size(), self._rules
-        ours = cut(sequences, rules.tokens_per_micro_batch, ranks, rules.layout)[self.rank]
+        size, rules = dist.get_world_size(), self._rules
+        ours = cut(sequences, rules.tokens_per_micro_batch, size, rules.layout)[self.rank]
         for group in self._engine.optimizer.param_groups:
             group["lr"] = lr
         sums = torch.zeros(len(_SUMS), dtype=torch.float64)
         for number, part in enumerate(ours):
             batch = assemble(part, rules.layout, self._pad).to(self._engine.device)
             self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
-            sums = _merge(sums, self._backward(batch, ranks))
+            sums = _merge(sums, self._backward(batch, size))
         self._engine.step()
         return self._stats(sums)
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from openrs_core.errors import ProtocolError
 from openrs_core.messages import Completion, PolicyRun, Prompt, RolloutGroup
 from openrs_core.queue import Delivery
 from openrs_core.recipe import Recipe
 from openrs_core.weights import Snapshot, Update
 from services.sampler.base import base_policy
-from services.sampler.places import Write
+from services.sampler.places import Read, Write
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +84,16 @@ class VllmEngine:
         """Put an update in force; what is in flight goes on under it."""
         if update.change.parts:
             self._llm.apply_model(Write(update.layout, update.change))
+        if self._recipe.sampler.check_weights:
+            self._check(update)
         self._policy = f"{update.policy.incarnation}:{update.policy.version}"
         self._engine.set_weight_version(self._policy)
+
+    def _check(self, update: Update) -> None:
+        """Raise ProtocolError when the engine does not hold what the update says it does."""
+        [held] = self._llm.apply_model(Read(update.layout))
+        if held.digest() != update.digest:
+            raise ProtocolError(f"vLLM holds other weights than {update.policy} was published with")
 
     def _params(self, prompt: Prompt) -> Any:
         from vllm.sampling_params import RequestOutputKind, SamplingParams

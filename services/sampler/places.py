@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from openrs_core.errors import RunError
-from openrs_core.weights import Change, Layout, Part
+from openrs_core.weights import Change, Layout, Part, Snapshot
 
 Positions = NDArray[np.int64]
 
@@ -75,6 +75,15 @@ class Places:
                 for place in self._found.get(part.number, []):
                     _write(part, place, parameters[place.parameter])
 
+    def read(self, model: nn.Module, snapshot: Snapshot) -> None:
+        """Take the values out of their places."""
+        parameters = dict(model.named_parameters())
+        for number, places in self._found.items():
+            words = _bits(snapshot.tensor(number))
+            for place in places:
+                block, values = _blocks(words, place, parameters[place.parameter])
+                block.copy_(values)
+
 
 _PLACES: "WeakKeyDictionary[nn.Module, Places]" = WeakKeyDictionary()
 """Of each model of this process: a worker of vLLM has one."""
@@ -95,6 +104,19 @@ class Write:
             _PLACES[model] = load(model, self.layout, self.change)
         else:
             _PLACES[model].write(model, self.change)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Reads a whole policy back out of a model that was loaded through `Write`."""
+
+    layout: Layout
+
+    def __call__(self, model: nn.Module) -> Snapshot:
+        """What the model computes with now."""
+        snapshot = Snapshot(self.layout)
+        _PLACES[model].read(model, snapshot)
+        return snapshot
 
 
 def load(model: Any, layout: Layout, change: Change) -> Places:
@@ -152,14 +174,26 @@ def _place(parameter: str, source: Tensor, target: Tensor, first: int, offset: i
     return Place(parameter, rows, columns, first, source.stride(0), offset, target.stride(0))
 
 
+def _words(parameter: Tensor) -> Tensor:
+    """A parameter's bits, flat, in place."""
+    flat = parameter.data.view(-1)
+    return flat.view(_BITS[flat.element_size()])
+
+
+def _blocks(tensor: Tensor, place: Place, parameter: Tensor) -> tuple[Tensor, Tensor]:
+    """The block of a published tensor (flat words), and that of the parameter."""
+    words, shape = _words(parameter), (place.rows, place.columns)
+    offset = words.storage_offset() + place.to_first
+    ours = tensor.as_strided(shape, (place.stride, 1), tensor.storage_offset() + place.first)
+    return ours, words.as_strided(shape, (place.to_stride, 1), offset)
+
+
 def _write(part: Part, place: Place, parameter: Tensor) -> None:
-    words = parameter.data.flatten()
-    words = words.view(_BITS[words.element_size()])
     if part.positions is None:
-        shape, strides = (place.rows, place.columns), (place.to_stride, 1)
-        block = _bits(part.values).as_strided(shape, (place.stride, 1), place.first)
-        words.as_strided(shape, strides, words.storage_offset() + place.to_first).copy_(block)
+        values, block = _blocks(_bits(part.values), place, parameter)
+        block.copy_(values)
         return
+    words = _words(parameter)
     targets, inside = place.targets(part.positions)
     index, values = torch.from_numpy(targets), _bits(part.values[inside])
     words.index_copy_(0, index.to(words.device), values.to(words.device))

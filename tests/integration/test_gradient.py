@@ -7,9 +7,6 @@ give, before the optimizer steps, the gradient that plain autograd gives on one 
 """
 
 import json
-import os
-import socket
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -26,11 +23,11 @@ from services.learner.batch import Layout, MicroBatch, Sequence, token_weights
 from services.learner.loss import token_loss
 from services.learner.policy import Policy, load_policy
 from services.learner.trainer import DeepSpeedTrainer, StepStats
+from tests.ranks import run_ranks
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
 TEMPERATURE = 0.7
 LARGEST = 320
@@ -53,7 +50,9 @@ class Way:
         return f"zero{self.zero_stage}-{self.layout}-{self.budget}{wrong}"
 
 
-RIGHT = [Way(*parts) for parts in product((1, 2), ("padded", "packed"), (10**6, 700, LARGEST, 1))]
+RIGHT = [
+    Way(*parts) for parts in product((1, 2, 3), ("padded", "packed"), (10**6, 700, LARGEST, 1))
+]
 """From everything at once to one sequence at a time (odd in number: with two ranks, one idles)."""
 
 WRONG = [Way(stage, "padded", 1, boundary=False) for stage in (1, 2)]
@@ -99,8 +98,8 @@ class Observed(DeepSpeedTrainer):
 
     def __init__(self, model: str, directory: Path) -> None:
         super().__init__(recipe(model, 1), model)
-        other = DeepSpeedTrainer(recipe(model, 2), model)
-        self._engines = {1: self._engine, 2: other._engine}
+        others = {stage: DeepSpeedTrainer(recipe(model, stage), model) for stage in (2, 3)}
+        self._engines = {1: self._engine} | {n: other._engine for n, other in others.items()}
         self._directory = directory
 
     def _train(self, sequences: list[Sequence], lr: float) -> StepStats:
@@ -207,34 +206,8 @@ def computed(
 ) -> Path:
     """Directory with what a number of ranks found, in every way."""
     directory = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        start_rank(rank, request.param, port, model, directory) for rank in range(request.param)
-    ]
-    try:
-        ended = [rank.wait(timeout=240) for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert not any(ended), "\n".join(log.read_text() for log in directory.glob("*.log"))
+    run_ranks(request.param, __file__, model, str(directory), logs=directory)
     return directory
-
-
-def start_rank(
-    rank: int, ranks: int, port: int, model: str, directory: Path
-) -> "subprocess.Popen[bytes]":
-    place = {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
-    with (directory / f"{rank}.log").open("w") as log:
-        return subprocess.Popen(
-            [sys.executable, __file__, model, str(directory)],
-            env=os.environ | place, cwd=ROOT, stdout=log, stderr=log,
-        )  # fmt: skip
 
 
 def worst(directory: Path, way: Way, expected: Expected) -> float:

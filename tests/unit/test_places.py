@@ -7,7 +7,7 @@ from torch import nn
 
 from openrs_core.errors import RunError
 from openrs_core.weights import Layout, Snapshot, Tensor
-from services.sampler.places import Places, Write, load
+from services.sampler.places import Places, Read, Write, load
 from tests.weights import difference
 
 LAYOUT = Layout(
@@ -72,6 +72,15 @@ def test_a_written_change_equals_a_whole_load(share):
         model = loaded(old)
         Write(LAYOUT, difference(old, new))(model)
         assert state(model) == state(loaded(new))
+
+
+def test_what_was_written_is_read_back():
+    """But for the columns that another rank has."""
+    model = loaded(a_policy(0))
+    Write(LAYOUT, difference(a_policy(0), a_policy(1)))(model)
+    expected = a_policy(1)
+    expected.tensor(LAYOUT.number["out.weight"]).reshape(4, 8)[:, :4] = 0
+    assert Read(LAYOUT)(model).digest() == expected.digest()
 
 
 def test_a_tied_head_moves_with_its_embedding():
