@@ -62,6 +62,16 @@ docs: install                ## write docs/cli.md from the commands themselves
 docs-current: install
 	$(BIN)/python docs/make_cli.py | diff -u docs/cli.md - || (echo "docs/cli.md is old: make docs"; exit 1)
 
+.PHONY: smollm2 bench-weights bench-publish
+smollm2: install             ## fetch and convert SmolLM2-135M, for benchmarks and some tests
+	PYTHONPATH=. $(BIN)/python benchmarks/smollm2.py
+
+bench-weights: smollm2       ## what moving weights costs; ten minutes
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_weights.py
+
+bench-publish: smollm2       ## does publishing slow a step down?
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_publish.py
+
 .PHONY: pictures
 pictures: install            ## the terminal pictures of docs/first-run.md; needs tmux
 	$(BIN)/python docs/make_pictures.py

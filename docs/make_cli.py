@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from services.cli import app
 
-COMMANDS = [None, "up", "sampler", "scorer", "learner", "config", "toy", "export"]
+COMMANDS = [None, *(command.callback.__name__ for command in app.registered_commands)]
 
 
 def page() -> str:

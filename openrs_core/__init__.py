@@ -5,7 +5,7 @@ Bottom to top, each module leaning only on those before it:
     errors      every exception, and who it is for
     messages    what travels between processes      keys     every Redis name
     recipe      everything that decides a run       metrics  every Prometheus metric
-    log         one log format
+    log         one log format                      memory   what is done with freed memory
     ledger      every issued group and how it ended (pure)
     codec       messages <-> bytes                  connection  how a process reaches Redis
     recipe_file recipes read from TOML

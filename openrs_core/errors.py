@@ -7,7 +7,7 @@ OpenRSError
 ├── DecodeError          bytes that are no message; they go to the dead-letter stream
 ├── WeightsError         weights that are torn, altered or not what they should lead to; the old
 │   │                    ones stay in force
-│   └── WeightsGone      superseded, and no longer in Redis
+│   └── SupersededError      superseded, and no longer in Redis
 └── ProtocolError        a process broke the rules of the ring: a bug of ours
 """
 
@@ -36,7 +36,7 @@ class WeightsError(OpenRSError):
     """A layout, a delta or a snapshot that is incomplete, altered or does not match its digest."""
 
 
-class WeightsGone(WeightsError):
+class SupersededError(WeightsError):
     """Chunks that are no longer in Redis: newer ones took their place."""
 
 

@@ -24,6 +24,7 @@ import redis
 
 from openrs_core import log, metrics
 from openrs_core.errors import RunError, UserError
+from openrs_core.memory import keep_freed_memory
 
 EXIT_USER = 2
 EXIT_FAULT = 1
@@ -55,8 +56,9 @@ class Stop(threading.Event):
 
 @contextmanager
 def running(role: str, settings: Settings) -> Iterator[Stop]:
-    """Logging, metrics and signals of one process; turns expected errors into exit codes."""
+    """Logging, memory, metrics, signals of one process; turns expected errors into exit codes."""
     log.configure(role, settings.log_format)
+    keep_freed_memory()
     stop = Stop()
     _listen(stop)
     try:

@@ -182,6 +182,25 @@ def toy(
 
 
 @app.command()
+def weights(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, or a run's directory.")],
+    runs: RunsDirectory = Path("runs"),
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            "--redis", envvar="OPENRS_REDIS", help="The run's Redis; default: that of `openrs up`."
+        ),
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many publications to show.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything known, as JSON.")] = False,
+) -> None:
+    """Show which weights were published, what they weighed, and which sampler has which."""
+    from services.monitor.weights import show
+
+    typer.echo(show(run, runs, redis, last, as_json=as_json))
+
+
+@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or a run: its newest.")],
     directory: Annotated[Path, typer.Argument(help="Where to put it; must not exist.")],

@@ -7,7 +7,7 @@ import redis
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from openrs_core.errors import WeightsError, WeightsGone
+from openrs_core.errors import SupersededError, WeightsError
 
 CHUNK_BYTES = 4 * 1024 * 1024 - 4096
 """Redis' allocator rounds an exact power of two up by a quarter, and larger values are slower."""
@@ -36,13 +36,13 @@ def fetch(client: redis.Redis, key: str, checksums: Sequence[str], size: int) ->
     """The body whose chunks have these checksums, in this order.
 
     Raises:
-        WeightsGone: there are none, or none any more.
+        SupersededError: there are none, or none any more.
         WeightsError: a chunk is missing, altered, doubled or out of order.
         redis.RedisError: the connection was lost.
     """
     found = client.xlen(key)
     if found != len(checksums):
-        error = WeightsError if found else WeightsGone
+        error = WeightsError if found else SupersededError
         raise error(f"{found} chunks of {len(checksums)} are there")
     if size > len(checksums) * CHUNK_BYTES:
         raise WeightsError(f"{size} bytes cannot be in {len(checksums)} chunks")
@@ -50,7 +50,7 @@ def fetch(client: redis.Redis, key: str, checksums: Sequence[str], size: int) ->
     for number, checksum in enumerate(checksums):
         entries = client.xrange(key, min=last, count=1)
         if not entries:
-            raise WeightsGone(f"chunk {number} is there no more")
+            raise SupersededError(f"chunk {number} is there no more")
         entry_id, fields = entries[0]
         chunk = fields.get(FIELD.encode(), b"")
         if blake3(chunk).hexdigest() != checksum or filled + len(chunk) > size:

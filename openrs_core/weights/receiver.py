@@ -10,7 +10,6 @@ weights in force, and a snapshot is asked for.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ import redis
 
 from openrs_core import metrics
 from openrs_core.codec import decode, encode
-from openrs_core.errors import DecodeError, WeightsError, WeightsGone
+from openrs_core.errors import DecodeError, SupersededError, WeightsError
 from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
 from openrs_core.messages import Form, WeightsManifest, WeightsTaken
@@ -141,10 +140,7 @@ class Receiver:
     def _go(self, manifest: WeightsManifest) -> None:
         """One step of a route: the copy becomes the manifest's policy, or stays as it is."""
         begun = time.monotonic()
-        steps: dict[Form, Callable[[WeightsManifest], Change]] = {
-            "named": lambda _: Change(()), "delta": self._delta, "snapshot": self._whole,
-        }  # fmt: skip
-        change = steps[manifest.form](manifest)
+        change = self._change(manifest)
         self._digest, self._reached = manifest.digest, policy_of(manifest)
         seconds = time.monotonic() - begun
         metrics.WEIGHTS_TAKEN.labels("fetch").observe(seconds)
@@ -154,6 +150,13 @@ class Receiver:
         )  # fmt: skip
         self._offered.append(update)
         self._background.notify()
+
+    def _change(self, manifest: WeightsManifest) -> Change:
+        if manifest.form == "delta":
+            return self._delta(manifest)
+        if manifest.form == "snapshot":
+            return self._whole(manifest)
+        return Change(())  # only the name is new
 
     def _delta(self, manifest: WeightsManifest) -> Change:
         change = decode_delta(manifest.head, memoryview(self._fetch(manifest)), self._copy.layout)
@@ -177,7 +180,7 @@ class Receiver:
 
     def _refuse(self, manifest: WeightsManifest, error: WeightsError) -> None:
         self._refused.add((manifest.incarnation, manifest.payload))
-        if isinstance(error, WeightsGone):  # we were slow: there is a newer way
+        if isinstance(error, SupersededError):  # we were slow: there is a newer way
             return
         metrics.WEIGHTS_REFUSED.inc()
         logger.warning(

@@ -56,8 +56,13 @@ def changed(number: int, last: Tensor, now: Tensor) -> Part | None:
         part = changed_part(number, _host(last), _host(now))
     else:
         part = changed_on_device(number, last, now)
-    if part is not None:
+    if part is None:
+        return None
+    if part.positions is None:
         last.copy_(now)
+    else:
+        index = torch.from_numpy(part.positions).to(last.device)
+        last.index_copy_(0, index, now[index])
     return part
 
 

@@ -82,7 +82,7 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
         admission.observe()
     if policy.version == rules.steps:
         evaluate(learner, policy, stop)
-    checkpoint(learner, policy)
+    finish(learner, policy)
     return policy
 
 
@@ -113,8 +113,20 @@ def publish(learner: Learner, policy: Policy) -> None:
     with metrics.PUBLISH_SECONDS.labels("difference").time():
         change = learner.trainer.change()
     learner.publisher.publish(policy, change)
+    note_published(learner)
+
+
+def note_published(learner: Learner) -> None:
+    """Record what became visible since the last look."""
     for manifest in learner.publisher.finished():
         learner.record.published(manifest)
+
+
+def finish(learner: Learner, policy: Policy) -> None:
+    """Leave nothing on its way: a last checkpoint, the last weights visible and on record."""
+    checkpoint(learner, policy)
+    learner.publisher.drain()
+    note_published(learner)
 
 
 def evaluate(learner: Learner, policy: Policy, stop: threading.Event) -> None:

@@ -15,6 +15,7 @@ import redis
 from openrs_core.connection import connect
 from openrs_core.ledger import Ledger, Policy
 from openrs_core.lifecycle import Settings, running
+from openrs_core.memory import keep_freed_memory
 from openrs_core.queue import Queue
 from openrs_core.recipe import Recipe
 from openrs_core.run import agree, keep_recipe, next_incarnation
@@ -46,6 +47,7 @@ def follow(recipe: Recipe) -> None:
     """Be one of the other ranks: stop when rank 0 does, whoever else is told to."""
     for number in (signal.SIGTERM, signal.SIGINT):  # a launcher sends them to every rank
         signal.signal(number, signal.SIG_IGN)
+    keep_freed_memory()
     from services.learner.trainer import DeepSpeedTrainer
 
     DeepSpeedTrainer(recipe, model_directory(recipe)).follow()

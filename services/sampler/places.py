@@ -66,6 +66,7 @@ class Places:
                     "(quantised, or converted); use a model in model.dtype"
                 )
         self._found = found
+        self._read: Snapshot | None = None
 
     def write(self, model: nn.Module, change: Change) -> None:
         """Put new values in their places."""
@@ -75,14 +76,16 @@ class Places:
                 for place in self._found.get(part.number, []):
                     _write(part, place, parameters[place.parameter])
 
-    def read(self, model: nn.Module, snapshot: Snapshot) -> None:
-        """Take the values out of their places."""
+    def read(self, model: nn.Module, layout: Layout) -> Snapshot:
+        """The values in their places; the next call overwrites what this one returned."""
+        self._read = snapshot = self._read or Snapshot(layout)  # new memory is slow to come by
         parameters = dict(model.named_parameters())
         for number, places in self._found.items():
             words = _bits(snapshot.tensor(number))
             for place in places:
                 block, values = _blocks(words, place, parameters[place.parameter])
                 block.copy_(values)
+        return snapshot
 
 
 _PLACES: "WeakKeyDictionary[nn.Module, Places]" = WeakKeyDictionary()
@@ -114,9 +117,7 @@ class Read:
 
     def __call__(self, model: nn.Module) -> Snapshot:
         """What the model computes with now."""
-        snapshot = Snapshot(self.layout)
-        _PLACES[model].read(model, snapshot)
-        return snapshot
+        return _PLACES[model].read(model, self.layout)
 
 
 def load(model: Any, layout: Layout, change: Change) -> Places:

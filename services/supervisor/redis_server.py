@@ -35,6 +35,7 @@ class RedisServer:
                 stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         self._await_ready(directory)
+        (directory / "url").write_text(self.url + "\n")  # for commands that look at the run
 
     def stop(self) -> None:
         """Write everything to disk and end."""

@@ -1,0 +1,71 @@
+"""SmolLM2 in the real ring, and what the run left behind."""
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.smollm2 import ensure_smollm2
+from openrs_core.codec import decode
+from openrs_core.connection import connect
+from openrs_core.keys import Keys
+from openrs_core.messages import WeightsTaken
+from services.toy.task import take
+
+RECIPE = Path(__file__).parent / "smollm2.toml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    directory: Path
+    steps: list[dict[str, Any]]
+    published: list[dict[str, Any]]
+    taken: list[WeightsTaken]
+
+    @property
+    def step_seconds(self) -> float:
+        """Median wall time from one step to the next, without the first."""
+        times = [line["time"] for line in self.steps]
+        between = [later - earlier for earlier, later in itertools.pairwise(times)]
+        return statistics.median(between)
+
+
+def write_problems(directory: Path) -> Path:
+    """Chain sums, as a file."""
+    path = directory / "problems.jsonl"
+    rows = [{"problem": p.problem, "answer": p.answer} for p in take("train", 4, 0, 400)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def overrides(directory: Path, *more: str) -> list[str]:
+    """`--set` options that complete the recipe."""
+    values = [f"model.path={ensure_smollm2()}", f"data.train={write_problems(directory)}", *more]
+    return [word for value in values for word in ("--set", value)]
+
+
+def run_ring(directory: Path, redis_url: str, name: str, *more: str) -> Run:
+    """Run SmolLM2 in the ring to its end.
+
+    Raises:
+        subprocess.CalledProcessError: a process failed; a sampler that found other weights in
+            vLLM than were published does.
+    """
+    command = [sys.executable, "-m", "services.cli", "up", str(RECIPE), "--run", name]
+    command += ["--runs", str(directory), "--redis", redis_url, *overrides(directory, *more)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+    lines = list(map(json.loads, (directory / name / "metrics.jsonl").read_text().splitlines()))
+    notes = connect(redis_url).xrange(Keys(name).taken)
+    return Run(
+        directory / name,
+        [line for line in lines if line["kind"] == "step"],
+        [line for line in lines if line["kind"] == "weights"],
+        [decode(fields[b"body"], WeightsTaken) for _, fields in notes],
+    )
