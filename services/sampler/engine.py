@@ -1,4 +1,4 @@
-"""vLLM, stepped in this process: the only file that imports it.
+"""vLLM, stepped in this process: with `plain_weights`, the only file that imports it.
 
 Requests are token ids and come back as token ids, each token with its log-probability at the
 sampling temperature and the policy that made it. New weights are written into the model between
@@ -146,11 +146,12 @@ def _start(recipe: Recipe, model: str) -> Any:
         os.environ.setdefault(key, value)
     from vllm import LLM
 
-    if not on_gpu:
-        _keep_weights_plain()
-    settings, kv_cache = recipe.sampler, {}
+    settings = recipe.sampler
+    optional: dict[str, Any] = {}
     if settings.kv_cache_mib:
-        kv_cache["kv_cache_memory_bytes"] = settings.kv_cache_mib << 20
+        optional["kv_cache_memory_bytes"] = settings.kv_cache_mib << 20
+    if not on_gpu:
+        optional["worker_extension_cls"] = "services.sampler.plain_weights.PlainWeights"
     return LLM(
         model=model,
         dtype=recipe.model.dtype,
@@ -163,15 +164,5 @@ def _start(recipe: Recipe, model: str) -> Any:
         async_scheduling=False,  # a step under way while weights move would bear the wrong policy
         generation_config="vllm",  # the model's own top-p and top-k would bias the ratio
         seed=recipe.seed,
-        **kv_cache,
+        **optional,
     )
-
-
-def _keep_weights_plain() -> None:
-    """Keep oneDNN from packing weights on the CPU.
-
-    A packed copy of a tied lm_head would keep serving the old weights after an update, silently.
-    """
-    import vllm._custom_ops as ops
-
-    ops._supports_onednn = False

@@ -3,8 +3,8 @@
 vLLM runs in a process of its own, as in production; what it sends is decoded here and scored by
 the learner's Policy, which shares nothing with it but the model's directory.
 
-`python tests/e2e/test_logprobs.py DTYPE OLD NEW DIRECTORY` is that process: OLD and NEW are model
-directories, what it draws goes to DIRECTORY, one encoded RolloutGroup per file.
+`python tests/e2e/test_logprobs.py DTYPE OLD NEW DIRECTORY WORKERS` is that process: OLD and NEW are
+model directories, what it draws goes to DIRECTORY, one encoded RolloutGroup per file.
 """
 
 import copy
@@ -49,8 +49,8 @@ FAR = 0.3
 """Mean distance that no rounding explains; between the two policies it is 1.3."""
 
 
-def recipe(model: str, dtype: str) -> Recipe:
-    sampler = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS}
+def recipe(model: str, dtype: str, workers: int = 1) -> Recipe:
+    sampler = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS, "tensor_parallel": workers}
     return tiny_recipe(model, dtype, sampler=sampler, learner={"group_size": GROUP_SIZE})
 
 
@@ -68,17 +68,28 @@ def prompt(name: str, length: int) -> Prompt:
 # --- the sampler's process ---------------------------------------------------------------------
 
 
-def draw(dtype: str, old: str, new: str, directory: Path) -> None:
+def draw(dtype: str, old: str, new: str, directory: Path, workers: int) -> None:
     """Groups under the old weights, one across the switch, and the first prompts again after it."""
-    engine = VllmEngine(recipe(old, dtype), old, "sampler")
+    engine = VllmEngine(recipe(old, dtype, workers), old, "sampler")
     base = engine.base()
     engine.load(an_update(base, Change(()), version=0))
     finish(engine, [prompt("old-short", 9), prompt("old-long", 200)], directory)
     engine.submit(delivery(prompt("across", 20)))
     for _ in range(SWITCH):
         write(engine.step(), directory)
-    engine.load(an_update(base, difference(base, base_policy(new, dtype)), version=1))
+    for change in two_changes(base, base_policy(new, dtype)):
+        engine.load(an_update(base, change, version=1))
     finish(engine, [prompt("new-short", 9), prompt("new-long", 200)], directory)
+
+
+def two_changes(old: Snapshot, new: Snapshot) -> Iterable[Change]:
+    """To the new weights by a sparse change, then by one of whole tensors."""
+    between = old.copy()
+    for number in range(len(old.layout.tensors)):
+        between.tensor(number)[::30] = new.tensor(number)[::30]
+    for change, sparse in ((difference(old, between), True), (difference(between, new), False)):
+        assert {part.positions is not None for part in change.parts} == {sparse}
+        yield change
 
 
 def an_update(base: Snapshot, change: Change, version: int) -> Update:
@@ -133,7 +144,7 @@ class Drawn:
         return (logprobs - tensors.behaviour_logprobs).abs()
 
 
-def drawn(dtype: str, directory: Path) -> Drawn:
+def drawn(dtype: str, directory: Path, workers: int = 1) -> Drawn:
     models = [
         write_tiny_model(directory / name, seed=seed, dtype=getattr(torch, dtype))
         for seed, name in enumerate(("old", "new"))
@@ -141,7 +152,7 @@ def drawn(dtype: str, directory: Path) -> Drawn:
     groups = directory / "groups"
     groups.mkdir()
     done = subprocess.run(
-        [sys.executable, __file__, dtype, *models, str(groups)],
+        [sys.executable, __file__, dtype, *models, str(groups), str(workers)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         cwd=ROOT, text=True, capture_output=True, timeout=240, check=False,
     )  # fmt: skip
@@ -157,6 +168,11 @@ def float32(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 @pytest.fixture(scope="module")
 def bfloat16(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return drawn("bfloat16", tmp_path_factory.mktemp("bfloat16"))
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    return drawn("float32", tmp_path_factory.mktemp("two-workers"), workers=2)
 
 
 # --- one policy --------------------------------------------------------------------------------
@@ -181,6 +197,12 @@ def test_a_tied_head_moves_with_the_embedding(float32: Drawn) -> None:
     stale.model.lm_head.weight = float32.old.model.get_input_embeddings().weight
     assert float32.gap("new-short", stale).mean() > FAR
     assert float32.gap("new-short", float32.new).max() <= FLOAT32_BOUND
+
+
+@pytest.mark.parametrize(("name", "which"), [("old-long", "old"), ("new-long", "new")])
+def test_they_agree_when_two_workers_share_the_model(two_workers: Drawn, name: str, which: str):
+    """vLLM's tensor parallelism: each worker writes its own blocks of every tensor."""
+    assert two_workers.gap(name, getattr(two_workers, which)).max() <= FLOAT32_BOUND
 
 
 @pytest.mark.parametrize(
@@ -230,4 +252,4 @@ def continued(
 
 
 if __name__ == "__main__":
-    draw(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    draw(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]), int(sys.argv[5]))
