@@ -13,6 +13,10 @@ from torch._C._distributed_c10d import HashStore
 PATIENCE = timedelta(days=1)
 """How long a rank waits for rank 0, which may itself wait for groups or an evaluation."""
 
+LINGER_SECONDS = 0.2
+"""gloo's thread lets go of the last collective a moment after it is over, and needs the interpreter
+for that: if that is ending already, the process aborts (exit code -6)."""
+
 
 def join() -> None:
     """Join the other ranks, or be the only one."""
@@ -26,11 +30,6 @@ def join() -> None:
     else:
         os.environ.setdefault("LOCAL_RANK", "0")
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
-
-
-LINGER_SECONDS = 0.2
-"""gloo's thread lets go of the last collective a moment after it is over, and needs the interpreter
-for that: if that is ending already, the process aborts (exit code -6)."""
 
 
 def leave() -> None:
