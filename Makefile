@@ -66,7 +66,7 @@ docs-current: install
 smollm2: install             ## fetch and convert SmolLM2-135M, for benchmarks and some tests
 	PYTHONPATH=. $(BIN)/python benchmarks/smollm2.py
 
-bench-weights: smollm2       ## what moving weights costs; about 25 minutes
+bench-weights: smollm2       ## what moving weights costs; about 15 minutes
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_weights.py
 
 bench-publish: smollm2       ## does publishing slow a step down?

@@ -46,7 +46,7 @@ class Size:
 
 SIZES = {
     "toy": Size(sequences=128, prompt=22, completion=29, turns=12, steps=12),
-    "smollm2": Size(sequences=16, prompt=100, completion=32, turns=10, steps=5),
+    "smollm2": Size(sequences=16, prompt=100, completion=32, turns=8, steps=5),
 }
 """Those of the two recipes."""
 

@@ -6,7 +6,7 @@
 3. Alone on the machine, 16 requests in flight: packing, applying, a whole snapshot through Redis,
    and as a yardstick the same model through a safetensors file in /dev/shm.
 
-It takes about 25 minutes on two cores. Figures for 1.5 billion parameters are extrapolated
+It takes about 15 minutes on two cores. Figures for 1.5 billion parameters are extrapolated
 linearly, and say so.
 """
 
