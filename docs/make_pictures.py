@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 SESSION = "openrs-pictures"
+
+for name in ("MAKEFLAGS", "MAKELEVEL"):  # else the make on the screen says where it is
+    os.environ.pop(name, None)
 WIDTH, HEIGHT = 100, 28
 
 
@@ -59,7 +63,14 @@ def await_text(text: str, seconds: float = 600.0) -> None:
 
 
 def main() -> None:
-    """The demo from its first line to its last."""
+    """The demo from its first line to its last, with nothing in the cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["OPENRS_CACHE"] = cache  # what tmux starts inherits it
+        take_pictures()
+
+
+def take_pictures() -> None:
+    """Type the command; keep the screen three times."""
     tmux("new-session", "-d", "-s", SESSION, "-x", str(WIDTH), "-y", str(HEIGHT), "env PS1='$ ' sh")
     try:
         tmux("send-keys", "-t", SESSION, "clear; make demo SEED=4", "Enter")
