@@ -31,11 +31,11 @@ from openrs_core.messages import Prompt, Sampling
 from openrs_core.queue import Delivery
 from openrs_core.recipe_file import load
 from openrs_core.weights import Change, Publisher, Receiver, Snapshot, Update
-from openrs_core.weights.change import changed_part
 from openrs_core.weights.delta import decode, encode
 from services.sampler.base import base_policy
 from services.sampler.engine import VllmEngine
 from services.supervisor.redis_server import RedisServer
+from tests.weights import difference
 
 RATES = ("1e-6", "3e-6", "1e-5")
 FIRST, LAST = 5, 20
@@ -186,12 +186,6 @@ def through_a_file(new: Snapshot, busy: Busy, directory: Path) -> dict[str, floa
     seconds = time.perf_counter() - begun
     path.unlink()
     return {"file": seconds}
-
-
-def difference(old: Snapshot, new: Snapshot) -> Change:
-    """What changed, found on the host."""
-    found = (changed_part(n, old.tensor(n), new.tensor(n)) for n in range(len(old.layout.tensors)))
-    return Change(tuple(part for part in found if part))
 
 
 def an_update(policy: Snapshot, change: Change) -> Update:

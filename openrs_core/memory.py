@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
     """Have glibc keep large blocks; False where there is no glibc.
 
     By default it gives each back to the kernel and takes a new one for the next, page by page. On a
-    CPU that is half the time of a step of a model whose tensors are some megabytes
+    CPU that is a large part of a step of a model whose tensors are some megabytes
     (docs/log.md, 2026-11-24).
     """
     libc = ctypes.CDLL(None)

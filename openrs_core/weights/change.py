@@ -3,7 +3,6 @@
 Values are absolute, not differences: a change can be applied twice, and nothing drifts.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +36,6 @@ class Change:
     """The parts that differ, in the order of the layout."""
 
     parts: tuple[Part, ...]
-
-    @classmethod
-    def whole(cls, tensors: Sequence[NDArray[Any]]) -> "Change":
-        """Every tensor with all its values."""
-        return cls(tuple(Part(number, None, words) for number, words in enumerate(tensors)))
 
     @property
     def values(self) -> int:

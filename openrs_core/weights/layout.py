@@ -100,10 +100,6 @@ class Layout:
         """Same tensors."""
         return isinstance(other, Layout) and self.tensors == other.tensors
 
-    def __hash__(self) -> int:
-        """Of the tensors."""
-        return hash(self.tensors)
-
 
 def word(width: int) -> np.dtype[Any]:
     """The unsigned little-endian type that holds one value's bits."""

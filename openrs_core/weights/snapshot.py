@@ -73,7 +73,8 @@ class Snapshot:
 
     def whole(self) -> Change:
         """Every tensor whole, as views: what turns any policy of this layout into this one."""
-        return Change.whole([self.tensor(number) for number in range(len(self.layout.tensors))])
+        numbers = range(len(self.layout.tensors))
+        return Change(tuple(Part(number, None, self.tensor(number)) for number in numbers))
 
     def digest(self) -> str:
         """blake3 of layout and values, hex: equal for equal weights only."""

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from openrs_core.weights import Layout, Snapshot
 from openrs_core.weights import Tensor as Spec
-
-_BITS = {2: torch.int16, 4: torch.int32}
+from services.sampler.places import BITS
 
 
 def base_policy(model: str, dtype: str) -> Snapshot:
@@ -25,7 +24,7 @@ def base_policy(model: str, dtype: str) -> Snapshot:
     for name, tensor in _tensors(Path(model)):
         if name in shapes:
             flat = tensor.to(getattr(torch, dtype)).contiguous().flatten()
-            words = flat.view(_BITS[flat.element_size()]).numpy()
+            words = flat.view(BITS[flat.element_size()]).numpy()
             target = snapshot.tensor(snapshot.layout.number[name])
             target[:] = words.view(target.dtype)
     return snapshot

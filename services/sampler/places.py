@@ -22,7 +22,8 @@ from openrs_core.weights import Change, Layout, Part, Snapshot
 
 Positions = NDArray[np.int64]
 
-_BITS = {2: torch.int16, 4: torch.int32}
+BITS = {2: torch.int16, 4: torch.int32}
+"""torch copies signed words; only their bits count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _place(parameter: str, source: Tensor, target: Tensor, first: int, offset: i
 def _words(parameter: Tensor) -> Tensor:
     """A parameter's bits, flat, in place."""
     flat = parameter.data.view(-1)
-    return flat.view(_BITS[flat.element_size()])
+    return flat.view(BITS[flat.element_size()])
 
 
 def _blocks(tensor: Tensor, place: Place, parameter: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,11 +9,11 @@ from openrs_core.errors import RunError
 from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
 from openrs_core.messages import Prompt
+from openrs_core.recipe_file import load
 from openrs_core.weights import Layout, Publisher, Receiver, Tensor
 from services.learner.record import Record
 from services.monitor.weights import show
 from tests.builders import a_manifest
-from tests.unit.test_learner import a_data_recipe
 from tests.weights import a_snapshot, after, difference
 
 pytestmark = pytest.mark.redis
@@ -70,7 +70,7 @@ def test_the_redis_of_openrs_up_is_found_by_itself(living, redis_url, tmp_path):
 
 
 def test_a_finished_run_is_told_from_its_record(tmp_path):
-    record = Record(tmp_path, a_data_recipe(tmp_path / "train.jsonl"))
+    record = Record(tmp_path, load("recipes/toy.toml"))
     record.published(a_manifest(3, size=7))
     found = json.loads(show(str(tmp_path), tmp_path, None, 20, as_json=True))
     assert [(p["version"], p["size"]) for p in found["published"]] == [(3, 7)]
