@@ -71,7 +71,7 @@ def measure(name: str) -> dict[str, float]:
         try:
             times = in_turns(recipe_of(name, Path(scratch)), SIZES[name], server.url)
         finally:
-            server.stop()
+            server.close()
     off, on = statistics.median(times[False]), statistics.median(times[True])
     return {"off": round(off, 4), "on": round(on, 4), "more": round(on / off - 1, 4)}
 

@@ -58,7 +58,7 @@ def main() -> None:
             timed = ring_timed(directory, server.url)
             alone = measure_alone(checked["1e-6"], server.url)
         finally:
-            server.stop()
+            server.close()
     report(checked, timed, alone)
 
 

@@ -4,10 +4,13 @@ OpenRSError
 ├── UserError            the user can mend it: one line, exit code 2, no traceback
 │   ├── RecipeError      a recipe's key or value
 │   └── RunError         a run id, a directory, an address, a model
+│       └── FencedError  another learner has taken over the run
 ├── DecodeError          bytes that are no message; they go to the dead-letter stream
 ├── WeightsError         weights that are torn, altered or not what they should lead to; the old
 │   │                    ones stay in force
 │   └── SupersededError      superseded, and no longer in Redis
+├── FullError            Redis has no memory left for more work
+├── StoppedError         told to stop while Redis was away
 └── ProtocolError        a process broke the rules of the ring: a bug of ours
 """
 
@@ -28,6 +31,10 @@ class RunError(UserError):
     """A run id, a directory, an address or a model cannot be used as asked."""
 
 
+class FencedError(RunError):
+    """Another learner has taken over the run: this one may write nothing more."""
+
+
 class DecodeError(OpenRSError):
     """Bytes that cannot be turned into a message."""
 
@@ -38,6 +45,14 @@ class WeightsError(OpenRSError):
 
 class SupersededError(WeightsError):
     """Chunks that are no longer in Redis: newer ones took their place."""
+
+
+class FullError(OpenRSError):
+    """Redis has reached its `maxmemory`: nothing was written, and nothing was lost."""
+
+
+class StoppedError(OpenRSError):
+    """The process was told to stop while it waited for Redis."""
 
 
 class ProtocolError(OpenRSError):

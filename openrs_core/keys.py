@@ -48,8 +48,13 @@ class Keys:
 
     @property
     def incarnation(self) -> str:
-        """Counter of the learner's lives."""
+        """Counter of the learner's lives, and the fencing token: an earlier life may not write."""
         return f"openrs:{self.run}:incarnation"
+
+    @property
+    def learner(self) -> str:
+        """The lease of the run's one learner."""
+        return f"openrs:{self.run}:learner"
 
 
 GROUP = "openrs"

@@ -7,7 +7,7 @@
 
 The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; while the process is
 still loading, it ends there and then. The second ends it at once. A UserError leaves one line and
-exit code 2; a lost Redis one line and 1.
+exit code 2; a Redis that is full from the beginning one line and 1.
 """
 
 import logging
@@ -23,7 +23,7 @@ from types import FrameType
 import redis
 
 from openrs_core import log, metrics
-from openrs_core.errors import RunError, UserError
+from openrs_core.errors import FullError, RunError, StoppedError, UserError
 from openrs_core.memory import keep_freed_memory
 
 EXIT_USER = 2
@@ -67,8 +67,10 @@ def running(role: str, settings: Settings) -> Iterator[Stop]:
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_USER)
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        sys.stderr.write(f"{role}: the connection to Redis was lost: {error}\n")
+    except StoppedError as error:
+        logger.info("%s", error)
+    except (FullError, redis.OutOfMemoryError) as error:
+        sys.stderr.write(f"{role}: Redis is full, raise its maxmemory: {error}\n")
         sys.exit(EXIT_FAULT)
     logger.info("stopped" if stop.is_set() else "finished")
 

@@ -68,9 +68,9 @@ class Prompt:
     """One issue of one problem: tokens in, so that nobody renders it twice.
 
     Example:
-        Prompt(group_id="1.17", prompt_id="chain-sum/8+9-4-6", purpose="train", incarnation=1,
-               issued_version=3, issued_at=1.7e9, token_ids=(305, 11, ...), answer="7",
-               sampling=Sampling(temperature=1.0, max_tokens=96, group_size=8))
+        Prompt(group_id="1.17", prompt_id="chain-sum/8+9-4-6", position=17, purpose="train",
+               incarnation=1, issued_version=3, issued_at=1.7e9, token_ids=(305, 11, ...),
+               answer="7", sampling=Sampling(temperature=1.0, max_tokens=96, group_size=8))
     """
 
     group_id: Annotated[str, Field(min_length=1, max_length=200)]
@@ -78,6 +78,9 @@ class Prompt:
 
     prompt_id: str
     """Which problem of the data set."""
+
+    position: Count
+    """Its place in the data order, or among the problems of the evaluation."""
 
     purpose: Purpose
     """`eval` groups travel the same ring and are never trained on."""

@@ -28,6 +28,11 @@ STALENESS = Histogram(
 )
 REDELIVERED = Counter("openrs_ring_redelivered", "How many messages were taken over from another")
 BURIED = Counter("openrs_ring_buried", "How many messages went to the dead letters")
+REISSUED = Counter(
+    "openrs_ring_groups_reissued", "How many groups were issued again because no trace was left"
+)
+OUTAGES = Counter("openrs_ring_redis_outages", "How many times Redis was away and came back")
+REDIS_FULL = Gauge("openrs_ring_redis_full", "1 while Redis has no memory for more work")
 
 # --- sampler ----------------------------------------------------------------------------------
 TOKENS_SAMPLED = Counter("openrs_sampler_tokens", "How many tokens were sampled")

@@ -3,36 +3,43 @@
     publish   producer -> stream
     read      stream -> one consumer, who owns the entry until it forwards, acks or dies
     forward   result to the next stream and input acknowledged, in one step or not at all
-    renew     still working on it
+    renew     still working on what is in hand
     release   hand it back (clean stop)
     bury      to the dead-letter stream, with the reason
 
 Delivery is at least once: an entry whose owner fell silent for `redelivery_seconds` goes to the
-next reader. `forward` makes it exactly once in effect: the first to finish wins, a late one hands
-on nothing. An entry is deleted when it is acknowledged, so a stream's length is the work that is
-waiting or in progress. Redis 7.0 commands only.
+next reader, and a consumer that comes back under its name finds what it had. `forward` makes it
+exactly once in effect: the first to finish wins, a late one hands on nothing. An entry is deleted
+when it is acknowledged, so a stream's length is the work that is waiting or in progress.
+
+Every operation bears being sent twice, because a client that lost an answer does so: `forward`,
+`ack` and `bury` do nothing the second time, a prompt published twice is one group, and what was
+read but never arrived is found among the consumer's own entries. Redis 7.0 commands only.
 """
 
 import logging
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import redis
 
 from openrs_core import metrics
+from openrs_core.claims import Claims, Entry
 from openrs_core.codec import decode, encode
-from openrs_core.connection import BLOCK_SECONDS
-from openrs_core.errors import DecodeError
+from openrs_core.connection import BLOCK_SECONDS, outages
+from openrs_core.errors import DecodeError, FullError
+from openrs_core.fence import FENCE, UNFENCED, refuse_fenced
 from openrs_core.keys import GROUP, STAGES, Keys, Stage
 from openrs_core.messages import Message, Prompt, RolloutGroup, ScoredGroup
 
 logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
 
-RENEWALS_PER_LEASE = 4
-"""Leases are renewed this many times before they would run out."""
+MOST_DELIVERIES = 8
+"""Work that was handed out more often than this has killed those who had it: it is given up, and
+travels on as a failure."""
 
 # KEYS: source, sink.  ARGV: consumer group, entry id, field, value, ...
 # The first write is XACK, which a full Redis still allows; a script that has written goes on.
@@ -43,9 +50,18 @@ redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
 return 1
 """
 
-_ACK = """
-for i = 2, #ARGV do
-  if redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) == 1 then redis.call('XDEL', KEYS[1], ARGV[i]) end
+# KEYS: incarnation, stream.  ARGV: life, body, group id, body, group id, ...
+_PUBLISH = f"""{FENCE}
+for i = 2, #ARGV, 2 do
+  redis.call('XADD', KEYS[2], '*', 'body', ARGV[i], 'id', ARGV[i + 1])
+end
+return 1
+"""
+
+# KEYS: incarnation, stream.  ARGV: life, consumer group, entry id, ...
+_ACK = f"""{FENCE}
+for i = 3, #ARGV do
+  if redis.call('XACK', KEYS[2], ARGV[2], ARGV[i]) == 1 then redis.call('XDEL', KEYS[2], ARGV[i]) end
 end
 return 1
 """  # noqa: E501
@@ -58,6 +74,9 @@ class Delivery(Generic[M]):
     entry_id: bytes
     stage: Stage
     message: M
+
+    times: int = 1
+    """How often it was handed out: who had it before has died, or lost its lease."""
 
 
 class Queue:
@@ -72,77 +91,110 @@ class Queue:
     ) -> None:
         self.keys = Keys(run)
         self.redelivery_seconds = redelivery_seconds
-        self._client, self._consumer = client, consumer
+        self.life = UNFENCED
+        """The learner's incarnation: once a later one has begun, nothing more is published."""
+        self._client, self._run, self._consumer = client, run, consumer
         self._forward = client.register_script(_FORWARD)
+        self._publish = client.register_script(_PUBLISH)
         self._ack = client.register_script(_ACK)
-        self._next_claim = dict.fromkeys(STAGES, 0.0)
-        self._next_renewal = dict.fromkeys(STAGES, 0.0)
+        self._claims = Claims(client, self.keys, consumer, redelivery_seconds)
+        self._lost = 0
         for stage in STAGES:
             self._ensure_group(stage)
+
+    @property
+    def disturbances(self) -> int:
+        """How often Redis was away or had lost a stream: something of the run may be gone."""
+        return outages(self._client) + self._lost
 
     def publish(
         self, stage: Stage, messages: Iterable[Prompt | RolloutGroup | ScoredGroup]
     ) -> None:
-        """Append messages to a stage, in one round trip."""
-        pipeline = self._client.pipeline(transaction=False)
-        for message in messages:
-            pipeline.xadd(
-                self.keys.stage(stage), {"body": encode(message), "id": group_id(message)}
-            )
-        pipeline.execute()
+        """Append messages to a stage, all of them or none.
+
+        Raises:
+            FullError: Redis has no memory left.
+            FencedError: another learner has taken over.
+        """
+        pairs = [word for m in messages for word in (encode(m), group_id(m))]
+        if not pairs:
+            return
+        keys = [self.keys.incarnation, self.keys.stage(stage)]
+        try:
+            answer = self._publish(keys=keys, args=[self.life, *pairs])
+        except redis.OutOfMemoryError as error:
+            raise FullError(str(error)) from error
+        refuse_fenced(answer, self._run, self.life)
 
     def read(
         self, stage: Stage, kind: type[M], count: int, seconds: float = 0.0
     ) -> list[Delivery[M]]:
-        """Up to `count` messages, first what others abandoned, then what is new.
+        """Up to `count` messages: first our own of an earlier life, or whose arrival we missed;
+        then what others abandoned; then what is new.
 
         Waits so long for the first (BLOCK_SECONDS at most). What cannot be decoded is buried.
         """
         if count < 1:
             return []
-        entries = self._abandoned(stage, count)
-        if not entries:
-            entries = self._new(stage, count, seconds)
-        return [delivery for entry in entries if (delivery := self._open(stage, kind, *entry))]
-
-    def recover(self, stage: Stage, kind: type[M]) -> list[Delivery[M]]:
-        """What a consumer of this name had taken and not settled in an earlier life."""
-        answer = self._client.xreadgroup(GROUP, self._consumer, {self.keys.stage(stage): "0"})
-        entries = [(entry_id, fields) for entry_id, fields in answer[0][1] if fields]
-        return [delivery for entry in entries if (delivery := self._open(stage, kind, *entry))]
+        try:
+            again = self._claims.again(stage, count)
+            entries = again or self._new(stage, count, seconds)
+            times = self._claims.times(stage) if again else {}
+        except redis.ResponseError as error:
+            if not _is_lost(error):
+                raise
+            self._lost += 1
+            self._ensure_group(stage)
+            return []
+        self._claims.take(stage, entries)
+        opened = [self._open(stage, kind, *entry, times.get(entry[0], 1)) for entry in entries]
+        return [delivery for delivery in opened if delivery]
 
     def forward(self, taken: Delivery[M], stage: Stage, result: RolloutGroup | ScoredGroup) -> bool:
         """Hand on `result` and settle its input; False when another had finished it before."""
         keys = [self.keys.stage(taken.stage), self.keys.stage(stage)]
         body = encode(result)
         args = [GROUP, taken.entry_id, "body", body, "id", group_id(result)]
-        return bool(self._forward(keys=keys, args=args))
+        handed_on = bool(self._forward(keys=keys, args=args))
+        self._claims.settle(taken.stage, [taken.entry_id])
+        return handed_on
 
     def ack(self, stage: Stage, taken: Iterable[Delivery[M]]) -> None:
-        """Settle deliveries that lead to no further message."""
-        ids = [delivery.entry_id for delivery in taken]
-        if ids:
-            self._ack(keys=[self.keys.stage(stage)], args=[GROUP, *ids])
+        """Settle deliveries that lead to no further message.
 
-    def renew(self, stage: Stage, taken: Iterable[Delivery[M]]) -> None:
-        """Keep the claim on work in progress; writes only once a quarter of the lease is over."""
-        now = time.monotonic()
-        if now < self._next_renewal[stage]:
+        Raises:
+            FencedError: another learner has taken over.
+        """
+        ids = [delivery.entry_id for delivery in taken]
+        if not ids:
             return
-        self._next_renewal[stage] = now + self.redelivery_seconds / RENEWALS_PER_LEASE
-        self._claim(stage, [delivery.entry_id for delivery in taken], idle_seconds=0.0)
+        keys = [self.keys.incarnation, self.keys.stage(stage)]
+        refuse_fenced(self._ack(keys=keys, args=[self.life, GROUP, *ids]), self._run, self.life)
+        self._claims.settle(stage, ids)
 
-    def release(self, stage: Stage, taken: Iterable[Delivery[M]]) -> None:
-        """Hand back work in progress, so that the next reader need not wait for the lease."""
-        ids = [delivery.entry_id for delivery in taken]
-        self._claim(stage, ids, idle_seconds=2 * self.redelivery_seconds)
+    def renew(self, stage: Stage) -> None:
+        """Keep the claim on what is in hand; writes only once a quarter of the lease is over."""
+        with _forgiving():
+            self._claims.renew(stage)
+
+    def release(self, stage: Stage) -> None:
+        """Hand back what is in hand, so that the next reader need not wait for the lease."""
+        with _forgiving():
+            self._claims.release(stage)
 
     def depth(self, stage: Stage) -> int:
         """Messages of a stage that are waiting or in progress."""
         return int(self._client.xlen(self.keys.stage(stage)))
 
+    def buried(self) -> int:
+        """How many messages of the run were buried, and are still among the dead letters."""
+        return int(self._client.xlen(self.keys.buried))
+
     def traces(self) -> set[str]:
-        """Group ids present in any stage, waiting or in progress."""
+        """Group ids present in any stage, waiting or in progress.
+
+        The stages are read in the order a group passes them, so none slips by.
+        """
         found: set[str] = set()
         for stage in STAGES:
             entries = self._client.xrange(self.keys.stage(stage))
@@ -156,34 +208,18 @@ class Queue:
             if "BUSYGROUP" not in str(error):  # the group is there already: all is well
                 raise
 
-    def _abandoned(self, stage: Stage, count: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        now = time.monotonic()
-        if now < self._next_claim[stage]:
-            return []
-        idle = int(self.redelivery_seconds * 1000)
-        answer = self._client.xautoclaim(
-            self.keys.stage(stage), GROUP, self._consumer, min_idle_time=idle, count=count
-        )
-        entries = [(entry_id, fields) for entry_id, fields in answer[1] if fields]
-        metrics.REDELIVERED.inc(len(entries))
-        if len(entries) < count:  # all taken over: look again in a while
-            self._next_claim[stage] = now + self.redelivery_seconds / RENEWALS_PER_LEASE
-        return entries
-
-    def _new(
-        self, stage: Stage, count: int, seconds: float
-    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    def _new(self, stage: Stage, count: int, seconds: float) -> list[Entry]:
         milliseconds = int(min(seconds, BLOCK_SECONDS) * 1000) or None
         streams = {self.keys.stage(stage): ">"}
         answer = self._client.xreadgroup(GROUP, self._consumer, streams, count, milliseconds)
         return list(answer[0][1]) if answer else []
 
     def _open(
-        self, stage: Stage, kind: type[M], entry_id: bytes, fields: dict[bytes, bytes]
+        self, stage: Stage, kind: type[M], entry_id: bytes, fields: dict[bytes, bytes], times: int
     ) -> Delivery[M] | None:
         body = fields.get(b"body", b"")
         try:
-            return Delivery(entry_id, stage, decode(body, kind))
+            return Delivery(entry_id, stage, decode(body, kind), times)
         except DecodeError as error:
             self.bury(stage, entry_id, body, str(error))
             return None
@@ -196,21 +232,22 @@ class Queue:
         if self._forward(keys=keys, args=[GROUP, entry_id, *letter]):
             metrics.BURIED.inc()
             logger.warning("buried a message of %s: %s", stage, reason)
+        self._claims.settle(stage, [entry_id])
 
-    def _claim(self, stage: Stage, ids: list[bytes], idle_seconds: float) -> None:
-        """Set how long our entries have been idle; not those another consumer took over."""
-        if not ids:
-            return
-        pending = self._client.xpending_range(
-            self.keys.stage(stage), GROUP, min="-", max="+", count=10_000,
-            consumername=self._consumer,
-        )  # fmt: skip
-        ours = {entry["message_id"] for entry in pending} & set(ids)
-        if ours:
-            self._client.xclaim(
-                self.keys.stage(stage), GROUP, self._consumer, min_idle_time=0,
-                message_ids=sorted(ours), idle=int(idle_seconds * 1000), justid=True,
-            )  # fmt: skip
+
+def _is_lost(error: redis.ResponseError) -> bool:
+    """Does this say that a stream or its group is gone? Redis has lost its memory."""
+    return str(error).startswith(("NOGROUP", "UNBLOCKED"))
+
+
+@contextmanager
+def _forgiving() -> Iterator[None]:
+    """A stream that is gone has no leases; `read` makes it anew."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if not _is_lost(error):
+            raise
 
 
 def group_id(message: Prompt | RolloutGroup | ScoredGroup) -> str:

@@ -23,6 +23,7 @@ def a_prompt(
     return Prompt(
         group_id=group_id,
         prompt_id=f"problem of {group_id}",
+        position=0,
         purpose=purpose,
         incarnation=1,
         issued_version=version,

@@ -19,7 +19,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real server that lives as long as the session."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server.url
-    server.stop()
+    server.close()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ prompts = st.builds(
     Prompt,
     group_id=names,
     prompt_id=names,
+    position=counts,
     purpose=st.sampled_from(["train", "eval"]),
     incarnation=counts,
     issued_version=counts,

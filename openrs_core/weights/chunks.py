@@ -14,6 +14,15 @@ CHUNK_BYTES = 4 * 1024 * 1024 - 4096
 
 FIELD = "chunk"
 
+# KEYS: stream.  ARGV: how many chunks are there before this one, the chunk.
+# So a chunk whose answer was lost, and that is therefore sent again, is in the stream once.
+_APPEND = f"""
+if redis.call('XLEN', KEYS[1]) == tonumber(ARGV[1]) then
+  redis.call('XADD', KEYS[1], '*', '{FIELD}', ARGV[2])
+end
+return 1
+"""
+
 
 def send(client: redis.Redis, key: str, body: memoryview) -> tuple[str, ...]:
     """Append the chunks of `body` to a new stream; their checksums.
@@ -26,9 +35,10 @@ def send(client: redis.Redis, key: str, body: memoryview) -> tuple[str, ...]:
 
 
 def _send(client: redis.Redis, key: str, body: memoryview) -> Iterator[str]:
-    for start in range(0, len(body), CHUNK_BYTES):
+    append = client.register_script(_APPEND)
+    for number, start in enumerate(range(0, len(body), CHUNK_BYTES)):
         chunk = bytes(body[start : start + CHUNK_BYTES])
-        client.xadd(key, {FIELD: chunk})
+        append(keys=[key], args=[number, chunk])
         yield blake3(chunk).hexdigest()
 
 

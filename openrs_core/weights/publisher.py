@@ -3,8 +3,12 @@
 A thread of its own keeps a copy of the newest published policy. It applies each change to the
 copy, packs it, sends it and commits; between versions it answers samplers that want a snapshot.
 `publish` returns at once, unless the version before is still on its way: then it waits.
+
+A Redis that is full is tried again until it has room. One that has lost the newest manifest, or
+everything, is given the newest policy whole.
 """
 
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -13,16 +17,20 @@ from typing import Any
 import redis
 
 from openrs_core import metrics
+from openrs_core.background import Background
+from openrs_core.errors import FullError
 from openrs_core.ledger import Policy
 from openrs_core.messages import WeightsManifest
-from openrs_core.weights.background import Background
 from openrs_core.weights.change import Change
 from openrs_core.weights.delta import encode
 from openrs_core.weights.snapshot import Snapshot
 from openrs_core.weights.store import Payload, Store, is_heavy
 
+logger = logging.getLogger(__name__)
+
 LOOK_SECONDS = 0.25
-"""How often an idle publisher looks whether a snapshot is wanted."""
+"""How often an idle publisher looks whether a snapshot is wanted, and whether Redis remembers; and
+how long it waits before it tries a full Redis again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class Publisher:
         self._background = Background("publisher")
         self._job: _Job | None = None
         self._finished: deque[WeightsManifest] = deque()
+        self.is_stuck = False
+        """Does it wait for memory in Redis?"""
 
     # --- the learner's thread ----------------------------------------------------------------
 
@@ -63,7 +73,6 @@ class Publisher:
         """
         begun = time.monotonic()
         self.drain()
-        metrics.PUBLISH_SECONDS.labels("wait").observe(time.monotonic() - begun)
         with self._background.turn:
             self._job = _Job(policy, change, begun)
         self._background.notify()
@@ -78,13 +87,14 @@ class Publisher:
         self._background.check()
         return self._published
 
-    def drain(self) -> None:
-        """Wait until what was handed over is published.
+    def drain(self, seconds: float | None = None) -> bool:
+        """Wait until what was handed over is published, so many seconds at most; is it?
 
         Raises:
             redis.RedisError: it could not be.
         """
-        self._background.wait_for(lambda: self._job is None)
+        self._background.wait_for(lambda: self._job is None, seconds)
+        return self._job is None
 
     def finished(self) -> list[WeightsManifest]:
         """What was published since the last call."""
@@ -100,8 +110,14 @@ class Publisher:
         while (job := self._next()) or not self._background.closing:
             if job:
                 self._publish(job)
-            elif self._store.is_wanted():
+            elif self._store.is_wanted() or self._is_forgotten():
                 self._send_snapshot()
+
+    def _is_forgotten(self) -> bool:
+        if self._store.is_visible:
+            return False
+        logger.warning("Redis has lost the newest weights: they are sent again, whole")
+        return True
 
     def _next(self) -> _Job | None:
         with self._background.turn:
@@ -147,9 +163,27 @@ class Publisher:
     def _commit(self, payload: Payload) -> None:
         part = "snapshot" if payload.form == "snapshot" else "send"
         with metrics.PUBLISH_SECONDS.labels(part).time():
-            self._finished.append(self._store.put(payload))
+            self._finished.append(self._put(payload))
         if payload.form == "snapshot":
             self._store.forget_wish()
         metrics.PUBLISHED_VERSION.set(payload.policy.version)
         self._published = payload.policy
         self._background.notify()
+
+    def _put(self, payload: Payload) -> WeightsManifest:
+        while True:
+            try:
+                manifest = self._store.put(payload)
+            except FullError:
+                if not self.is_stuck:
+                    logger.warning("Redis is full: version %d waits", payload.policy.version)
+                    metrics.REDIS_FULL.set(1)
+                self.is_stuck = True
+                self._background.pause(LOOK_SECONDS)
+                if self._background.closing:
+                    raise
+            else:
+                if self.is_stuck:
+                    metrics.REDIS_FULL.set(0)
+                self.is_stuck = False
+                return manifest

@@ -10,19 +10,21 @@ weights in force, and a snapshot is asked for.
 import logging
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from openrs_core import metrics
+from openrs_core.background import Background
 from openrs_core.codec import decode, encode
+from openrs_core.connection import outages
 from openrs_core.errors import DecodeError, SupersededError, WeightsError
 from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
 from openrs_core.messages import Form, WeightsManifest, WeightsTaken
 from openrs_core.weights import chunks
-from openrs_core.weights.background import Background
 from openrs_core.weights.change import Change
 from openrs_core.weights.delta import decode as decode_delta
 from openrs_core.weights.layout import Layout
@@ -70,7 +72,7 @@ class Receiver:
         self._copy, self._digest = base, base.digest()
         self._reached: Policy | None = None
         self._manifests: deque[WeightsManifest] = deque(maxlen=KEPT_MANIFESTS)
-        self._read, self._ask_at = b"0-0", 0.0
+        self._read, self._ask_at, self._outages = b"0-0", 0.0, 0
         self._refused: set[tuple[int, int]] = set()
         self._offered: deque[Update] = deque()
         self._background = Background("receiver")
@@ -87,7 +89,7 @@ class Receiver:
         """What is ready, oldest first; waits so long for the first.
 
         Raises:
-            redis.RedisError: the connection was lost.
+            StoppedError: told to stop while Redis was away; or whatever else ended the thread.
         """
         self._background.wait_for(lambda: self._offered or self._background.closing, seconds)
         return [self._offered.popleft() for _ in range(len(self._offered))]
@@ -101,7 +103,8 @@ class Receiver:
             fetch_seconds=update.fetch_seconds, apply_seconds=apply_seconds,
             delay_seconds=time.time() - update.published_at,
         )  # fmt: skip
-        self._client.xadd(self._keys.taken, {"body": encode(taken)}, maxlen=KEPT_NOTES)
+        with suppress(redis.OutOfMemoryError):  # a full Redis keeps no notes; sampling goes on
+            self._client.xadd(self._keys.taken, {"body": encode(taken)}, maxlen=KEPT_NOTES)
 
     def close(self) -> None:
         """End the thread."""
@@ -127,6 +130,9 @@ class Receiver:
                 return
 
     def _look(self, block_seconds: float) -> None:
+        if self._outages != outages(self._client):  # Redis may have begun anew: read all there is
+            self._outages, self._read = outages(self._client), b"0-0"
+            self._manifests.clear()
         block = int(block_seconds * 1000) or None
         answer = self._client.xread({self._keys.manifests: self._read}, block=block)
         for entry_id, fields in answer[0][1] if answer else []:
@@ -193,6 +199,7 @@ class Receiver:
         if time.monotonic() < self._ask_at:
             return
         self._ask_at = time.monotonic() + ASK_SECONDS
-        self._client.set(self._keys.wanted, self._sampler, ex=WISH_SECONDS)
+        with suppress(redis.OutOfMemoryError):  # we ask again
+            self._client.set(self._keys.wanted, self._sampler, ex=WISH_SECONDS)
         metrics.SNAPSHOTS_WANTED.inc()
         logger.info("asked for a snapshot of the weights: no delta leads on from those at hand")

@@ -12,6 +12,8 @@ import redis
 
 from openrs_core import metrics
 from openrs_core.codec import encode
+from openrs_core.errors import FullError
+from openrs_core.fence import FENCE, refuse_fenced
 from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
 from openrs_core.messages import Form, WeightsManifest
@@ -23,6 +25,11 @@ KEPT_MANIFESTS = 256
 DELTA_SHARE = 0.25
 """A delta heavier than this share of the policy is sent as a snapshot, which also serves those who
 join; and a snapshot is due when the deltas since the last one weigh as much."""
+
+# KEYS: incarnation, manifests.  ARGV: life, most manifests, manifest.
+_COMMIT = f"""{FENCE}
+return redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[2], '*', 'body', ARGV[3])
+"""
 
 
 def is_heavy(size: int, whole_size: int) -> bool:
@@ -50,8 +57,10 @@ class Store:
     """The weights of one life of the learner, in Redis."""
 
     def __init__(self, client: redis.Redis, run: str, incarnation: int, every: int) -> None:
-        self._client, self._keys, self._incarnation = client, Keys(run), incarnation
-        self._every = every
+        self._client, self._run, self._keys = client, run, Keys(run)
+        self._incarnation, self._every = incarnation, every
+        self._commit = client.register_script(_COMMIT)
+        self._newest: bytes | None = None
         self._held: dict[int, WeightsManifest] = {}
         self._next, self._snapshots = 1, [0, 0]
 
@@ -59,17 +68,28 @@ class Store:
         """Make a payload visible; returns when it is.
 
         Raises:
-            redis.RedisError: the connection was lost, or Redis is full; nothing became visible.
+            FullError: Redis has no memory left; nothing became visible.
+            FencedError: another learner has taken over; nothing became visible.
         """
-        manifest = self._manifest(payload, self._next, self._send(payload))
-        self._client.xadd(
-            self._keys.manifests,
-            {"body": encode(manifest)},
-            maxlen=KEPT_MANIFESTS,
-            approximate=False,
-        )
+        try:
+            manifest = self._manifest(payload, self._next, self._send(payload))
+            keys = [self._keys.incarnation, self._keys.manifests]
+            args = [self._incarnation, KEPT_MANIFESTS, encode(manifest)]
+            answer = self._commit(keys=keys, args=args)
+        except redis.OutOfMemoryError as error:
+            self._client.delete(self._keys.chunks(self._incarnation, self._next))
+            raise FullError(str(error)) from error
+        refuse_fenced(answer, self._run, self._incarnation)
+        self._newest = answer
         self._account(manifest)
         return manifest
+
+    @property
+    def is_visible(self) -> bool:
+        """Is the newest manifest still there? Not when Redis has lost what it was told last."""
+        if self._newest is None:
+            return True
+        return bool(self._client.xrange(self._keys.manifests, self._newest, self._newest))
 
     def _send(self, payload: Payload) -> tuple[str, ...]:
         if payload.form == "named":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from openrs_core import metrics
 from openrs_core.connection import BLOCK_SECONDS
+from openrs_core.errors import FullError, StoppedError
 from openrs_core.keys import STAGES
 from openrs_core.ledger import ENDS, Issued, Ledger, Policy
 from openrs_core.messages import Prompt, Sampling, ScoredGroup
@@ -60,41 +61,58 @@ class Admission:
         self._evaluation, self._recipe, self._published = evaluation, recipe, published
         self._held: dict[str, Delivery[ScoredGroup]] = {}
         self._trained: list[Delivery[ScoredGroup]] = []
+        self._outbox: list[Prompt] = []  # booked in the ledger, not in Redis yet
+        self._is_full = False
+        self._seen = (queue.disturbances, queue.buried())
         self._counted = ledger.ended.copy()  # what the metrics already say
         self.on_evaluated: Callable[[Evaluated], None] = lambda _: None
         """Called with every finished evaluation."""
 
     def issue(self, learner: Policy, *, alone: bool = False) -> None:
-        """Send out prompts: evaluation's share, and training's as far as the ledger has room."""
-        prompts = list(self._evaluation.next_prompts(alone=alone))
+        """Send out prompts: evaluation's share, and training's as far as the ledger has room.
+
+        Nothing more is issued while Redis is full; what was booked then goes out first.
+        """
+        if self._outbox and not self._send():
+            return
+        self._outbox += self._evaluation.next_prompts(alone=alone)
         published = self._published()
-        room = self.ledger.room(learner, published)
-        groups = [self.ledger.issue(published) for _ in range(room)]
-        self._queue.publish("prompts", prompts + [self._prompt(group) for group in groups])
-        metrics.GROUPS_ISSUED.inc(room)
+        groups = [self.ledger.issue(published) for _ in range(self.ledger.room(learner, published))]
+        self._outbox += [self._prompt(group) for group in groups]
+        metrics.GROUPS_ISSUED.inc(len(groups))
+        self._send()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Do prompts wait for memory in Redis?"""
+        return self._is_full
 
     def collect(self, learner: Policy, stop: threading.Event) -> list[Collected]:
         """Wait for the groups of the next step; none when told to stop."""
         patience = _Patience()
-        while not stop.is_set():
-            if chosen := self.ledger.take(learner):
-                return [self._collected(group_id, learner) for group_id in chosen]
-            self.issue(learner)
-            if self._turn(learner):
-                patience = _Patience()
-            elif patience.is_over(len(self.ledger.in_flight)):
-                self._send_lost()
+        try:
+            while not stop.is_set():
+                if chosen := self.ledger.take(learner):
+                    return [self._collected(group_id, learner) for group_id in chosen]
+                self.issue(learner)
+                if self._turn(learner):
+                    patience = _Patience()
+                elif patience.is_over(len(self.ledger.in_flight)):
+                    self._send_lost()
+        except StoppedError as error:  # what is in the weights can still be written to disk
+            logger.info("%s", error)
         return []
 
     def await_evaluation(self, learner: Policy, stop: threading.Event) -> None:
         """Wait until every evaluation begun is finished."""
+        patience = _Patience()
         while self._evaluation.pending and not stop.is_set():
-            self.issue_evaluation()
-            self._turn(learner)
-
-    def issue_evaluation(self) -> None:
-        """Send out every evaluation prompt that waits."""
-        self._queue.publish("prompts", list(self._evaluation.next_prompts(alone=True)))
+            self._outbox += self._evaluation.next_prompts(alone=True)
+            self._send()
+            if self._turn(learner):
+                patience = _Patience()
+            elif patience.is_over(len(self._evaluation.away)):
+                self._send_lost()
 
     def settle(self, groups: Iterable[Collected]) -> None:
         """These groups are in the weights now; they are acknowledged by the next checkpoint."""
@@ -109,9 +127,8 @@ class Admission:
 
     def resume(self, learner: Policy) -> None:
         """Take up what an earlier life left in Redis; send again what left no trace."""
+        self._queue.life = learner.incarnation
         self._send_lost()
-        for delivery in self._queue.recover("scored", ScoredGroup):
-            self._take(delivery, learner)
 
     def observe(self) -> None:
         """Gauges of the ring."""
@@ -124,26 +141,51 @@ class Admission:
 
     def _turn(self, learner: Policy) -> bool:
         """One read of the stream; did anything come?"""
-        self._queue.renew("scored", [*self._held.values(), *self._trained])
+        self._queue.renew("scored")
         # while weights are on their way, their arrival may make room for prompts at any moment
         seconds = BLOCK_SECONDS if self._published() == learner else PUBLISHING_SECONDS
         taken = self._queue.read("scored", ScoredGroup, READ_GROUPS, seconds)
         for delivery in taken:
             self._take(delivery, learner)
+        self._look_for_losses()
         self.observe()
         return bool(taken)
 
+    def _send(self) -> bool:
+        """Send what is in the outbox; False when Redis is too full for it."""
+        try:
+            self._queue.publish("prompts", self._outbox)
+        except FullError:
+            if not self._is_full:
+                logger.warning(
+                    "Redis is full (maxmemory): issuing waits with %d prompts until there is room",
+                    len(self._outbox),
+                )
+                metrics.REDIS_FULL.set(1)
+            self._is_full = True
+            return False
+        if self._is_full:
+            metrics.REDIS_FULL.set(0)
+        self._is_full, self._outbox = False, []
+        return True
+
+    def _look_for_losses(self) -> None:
+        """Redis was away or empty, or something was buried: groups of ours may be gone."""
+        seen = (self._queue.disturbances, self._queue.buried())
+        if seen != self._seen:
+            self._seen = seen
+            self._send_lost()
+
     def _send_lost(self) -> None:
         """Send again the prompts of groups that are nowhere in Redis: lost with it, or buried."""
-        traces = self._queue.traces()
-        lost = [
-            group
-            for group_id, group in self.ledger.in_flight.items()
-            if group_id not in traces and group_id not in self._held
-        ]
-        self._queue.publish("prompts", [self._prompt(group) for group in lost])
-        if lost:
-            logger.info("sent %d prompts again that left no trace in Redis", len(lost))
+        held = {*self._queue.traces(), *self._held, *(prompt.group_id for prompt in self._outbox)}
+        lost = [group for name, group in self.ledger.in_flight.items() if name not in held]
+        asked = [prompt for name, prompt in self._evaluation.away.items() if name not in held]
+        self._outbox += [*asked, *(self._prompt(group) for group in lost)]
+        metrics.REISSUED.inc(len(lost) + len(asked))
+        if lost or asked:
+            logger.info("sending %d prompts again: no trace in Redis", len(lost) + len(asked))
+        self._send()
 
     def _take(self, delivery: Delivery[ScoredGroup], learner: Policy) -> None:
         """Sort one scored group; what no step will need is acknowledged at once."""
@@ -182,6 +224,7 @@ class Admission:
         return Prompt(
             group_id=group.group_id,
             prompt_id=problem.prompt_id,
+            position=group.position,
             purpose="train",
             incarnation=group.policy.incarnation,
             issued_version=group.policy.version,

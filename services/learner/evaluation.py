@@ -52,12 +52,18 @@ class Evaluation:
     def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
         self._recipe, self._problems = recipe, problems
         self._waiting: deque[Prompt] = deque()
-        self._away: dict[str, _Open] = {}
+        self._away: dict[str, tuple[Prompt, _Open]] = {}
 
     @property
     def pending(self) -> bool:
         """Is an evaluation not finished?"""
         return bool(self._waiting or self._away)
+
+    @property
+    def away(self) -> dict[str, Prompt]:
+        """What was issued and is not back, by group id."""
+        waiting = {prompt.group_id for prompt in self._waiting}
+        return {name: prompt for name, (prompt, _) in self._away.items() if name not in waiting}
 
     def due(self, version: int) -> bool:
         """Is it this version's turn?"""
@@ -72,15 +78,14 @@ class Evaluation:
             evaluation = _Open(learner.version, mode, len(self._problems))
             for number, problem in enumerate(self._problems):
                 group_id = f"eval.{learner.incarnation}.{learner.version}.{mode}.{number}"
-                self._away[group_id] = evaluation
-                self._waiting.append(
-                    Prompt(
-                        group_id=group_id, prompt_id=problem.prompt_id, purpose="eval",
-                        incarnation=learner.incarnation, issued_version=learner.version,
-                        issued_at=now, token_ids=problem.token_ids, answer=problem.answer,
-                        sampling=sampling,
-                    )
+                prompt = Prompt(
+                    group_id=group_id, prompt_id=problem.prompt_id, position=number, purpose="eval",
+                    incarnation=learner.incarnation, issued_version=learner.version,
+                    issued_at=now, token_ids=problem.token_ids, answer=problem.answer,
+                    sampling=sampling,
                 )  # fmt: skip
+                self._away[group_id] = (prompt, evaluation)
+                self._waiting.append(prompt)
 
     def next_prompts(self, *, alone: bool) -> Iterable[Prompt]:
         """Prompts to issue now: all when nothing else runs, else a step's worth in flight."""
@@ -93,9 +98,9 @@ class Evaluation:
 
     def arrive(self, group: ScoredGroup) -> Evaluated | None:
         """Take a group; the result, when it was the last of its evaluation."""
-        evaluation = self._away.pop(group.rollout.prompt.group_id, None)
+        _, evaluation = self._away.pop(group.rollout.prompt.group_id, (None, None))
         if evaluation is None:
-            return None  # of an earlier life of the learner
+            return None  # delivered twice, or of an earlier life of the learner
         evaluation.groups.append(group)
         return _result(evaluation) if len(evaluation.groups) == evaluation.expected else None
 

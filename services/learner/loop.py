@@ -2,7 +2,8 @@
 
 Consumes scored groups, waits for a step's worth of them, is unblocked by the scorer, hands on
 weights and then prompts. The order matters: weights are published before the prompts that may be
-sampled under them are issued, and groups are acknowledged only once a checkpoint covers them.
+sampled under them are issued, and groups are acknowledged only once a checkpoint covers them. So
+whatever moment it dies at, what is in the newest checkpoint is trained once, and the rest again.
 """
 
 import threading
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from openrs_core import metrics
+from openrs_core.lease import Lease
 from openrs_core.ledger import Policy
 from openrs_core.recipe import Recipe
 from openrs_core.weights import Change, Publisher, Snapshot
@@ -51,38 +53,52 @@ class Learner:
     publisher: Publisher
     checkpoints: Checkpoints
     record: Record
+    lease: Lease
+
+
+STUCK_SECONDS = 1.0
+"""Wait for memory in a full Redis before a checkpoint makes room."""
 
 
 def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
     """Train from `policy` to the last step, or until told to stop; returns the policy reached."""
     rules, admission = learner.recipe.learner, learner.admission
+    learner.record.life(policy)
     admission.resume(policy)  # the publisher has named this policy, before anything is issued
     if policy.version == 0:
         evaluate(learner, policy, stop)  # waited for, like the last: both are of one version
+    else:
+        evaluate_again(learner, policy)
     while policy.version < rules.steps and not stop.is_set():
         begun = time.monotonic()
         groups = admission.collect(policy, stop)
         if not groups:
             break
-        collected = time.monotonic()
-        lr = learning_rate(policy.version, rules)
-        stats = learner.trainer.train(sequences(groups, learner.recipe), lr)
-        trained = time.monotonic()
-        policy = Policy(policy.incarnation, policy.version + 1)
-        publish(learner, policy)  # sent beside what follows
-        admission.settle(groups)
-        spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
-        learner.record.step(policy, groups, stats, lr, spent)
-        if learner.evaluation.due(policy.version) and policy.version < rules.steps:
-            learner.evaluation.begin(policy, time.time())
+        policy = step(learner, policy, groups, begun)
         if policy.version < rules.steps:
             admission.issue(policy)  # samplers need not wait for the next collect
-        if policy.version % rules.checkpoint_every == 0:
+        if policy.version % rules.checkpoint_every == 0 or is_stuck(learner):
             checkpoint(learner, policy)
         admission.observe()
     if policy.version == rules.steps:
         evaluate(learner, policy, stop)
     finish(learner, policy)
+    return policy
+
+
+def step(learner: Learner, policy: Policy, groups: list[Collected], begun: float) -> Policy:
+    """One optimizer step, published and on record; the policy it made. Collecting began `begun`."""
+    rules, collected = learner.recipe.learner, time.monotonic()
+    lr = learning_rate(policy.version, rules)
+    stats = learner.trainer.train(sequences(groups, learner.recipe), lr)
+    trained = time.monotonic()
+    policy = Policy(policy.incarnation, policy.version + 1)
+    learner.admission.settle(groups)
+    publish(learner, policy)  # sent beside what follows
+    spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
+    learner.record.step(policy, groups, stats, lr, spent)
+    if learner.evaluation.due(policy.version) and policy.version < rules.steps:
+        learner.evaluation.begin(policy, time.time())
     return policy
 
 
@@ -112,8 +128,17 @@ def publish(learner: Learner, policy: Policy) -> None:
     """Find what the step changed and hand it over; it becomes visible while the loop goes on."""
     with metrics.PUBLISH_SECONDS.labels("difference").time():
         change = learner.trainer.change()
+    with metrics.PUBLISH_SECONDS.labels("wait").time():
+        while not learner.publisher.drain(STUCK_SECONDS):
+            if learner.publisher.is_stuck:
+                checkpoint(learner, policy)
     learner.publisher.publish(policy, change)
     note_published(learner)
+
+
+def is_stuck(learner: Learner) -> bool:
+    """Is Redis full? A checkpoint lets go of what was trained, which makes room."""
+    return learner.admission.is_stuck or learner.publisher.is_stuck
 
 
 def note_published(learner: Learner) -> None:
@@ -138,8 +163,17 @@ def evaluate(learner: Learner, policy: Policy, stop: threading.Event) -> None:
     learner.admission.await_evaluation(policy, stop)
 
 
+def evaluate_again(learner: Learner, policy: Policy) -> None:
+    """Begin anew the evaluation that an earlier life of the learner did not bring to its end."""
+    due = policy.version - policy.version % learner.recipe.evaluation.every
+    last = policy.version == learner.recipe.learner.steps  # that one is made in any case
+    if learner.evaluation.due(due) and not last and not learner.record.has_evaluated(due):
+        learner.evaluation.begin(policy, time.time())
+
+
 def checkpoint(learner: Learner, policy: Policy) -> None:
     """Write a checkpoint, then acknowledge what it covers."""
+    learner.lease.check()  # a fenced learner leaves the run's directory alone
     state = State(
         version=policy.version,
         incarnation=policy.incarnation,

@@ -7,12 +7,14 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
 
 from openrs_core.connection import connect
+from openrs_core.lease import Lease
 from openrs_core.ledger import Ledger, Policy
 from openrs_core.lifecycle import Settings, running
 from openrs_core.memory import keep_freed_memory
@@ -36,11 +38,14 @@ def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
     with running("learner", settings) as stop:
         directory = runs / settings.run
         keep_recipe(directory, recipe)
-        client = connect(settings.redis_url)
+        client = connect(settings.redis_url, stop)
         agree(client, settings.run, recipe)
-        learner = build(recipe, client, settings, directory)
-        stop.looping = True
-        lead(learner, client, settings.run, stop)
+        lease = Lease(client, settings.run, recipe)
+        with closing(lease):
+            lease.take(stop)
+            learner = build(recipe, client, settings, directory, lease)
+            stop.looping = True
+            lead(learner, client, settings.run, stop)
 
 
 def follow(recipe: Recipe) -> None:
@@ -84,7 +89,9 @@ def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
     return Policy(incarnation, state.version)
 
 
-def build(recipe: Recipe, client: redis.Redis, settings: Settings, directory: Path) -> "Learner":
+def build(
+    recipe: Recipe, client: redis.Redis, settings: Settings, directory: Path, lease: Lease
+) -> "Learner":
     """Everything the loop turns; what can be refused cheaply is looked at first."""
     model = model_directory(recipe)
     from transformers import AutoTokenizer
@@ -115,4 +122,5 @@ def build(recipe: Recipe, client: redis.Redis, settings: Settings, directory: Pa
         publisher=publisher,
         checkpoints=Checkpoints(directory / "checkpoints", rules.keep_checkpoints, tokenizer),
         record=record,
+        lease=lease,
     )

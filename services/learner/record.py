@@ -1,14 +1,15 @@
 """What a run leaves behind for people and programs: the run directory, and Prometheus.
 
 recipe.json     the resolved recipe
-metrics.jsonl   one line per step (`"kind": "step"`), per evaluation (`"evaluation"`) and per
-                publication of weights (`"weights"`)
+metrics.jsonl   one line per life of the learner (`"kind": "life"`), per step (`"step"`), per
+                evaluation (`"evaluation"`) and per publication of weights (`"weights"`)
 samples.jsonl   one completion per step, to read
 summary.json    the last line of the run
 checkpoints/    see `checkpoints`
 """
 
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -40,7 +41,19 @@ class Record:
 
     def __init__(self, directory: Path, recipe: Recipe) -> None:
         self.directory, self._recipe = directory, recipe
+        for name in ("metrics.jsonl", "samples.jsonl"):
+            _cut_torn_line(directory / name)
         metrics.STEPS_WANTED.set(recipe.learner.steps)
+
+    def life(self, policy: Policy) -> None:
+        """A life of the learner begins with this policy; later steps of earlier lives are void."""
+        line = {"kind": "life", "time": time.time(), **asdict(policy)}
+        self._append("metrics.jsonl", line)
+
+    def has_evaluated(self, version: int) -> bool:
+        """Is the evaluation of this version on record, in all its modes?"""
+        found = {e["mode"] for e in self._lines("evaluation") if e["version"] == version}
+        return found >= ({"sampled", "greedy"} if self._recipe.evaluation.greedy else {"sampled"})
 
     def step(
         self, made: Policy, groups: Sequence[Collected], stats: StepStats, lr: float, spent: Spent
@@ -82,9 +95,8 @@ class Record:
 
     def summary(self, balance: dict[str, int], wall_seconds: float) -> dict[str, Any]:
         """The run in one line, from what was recorded; also kept as summary.json."""
-        lines = [json.loads(line) for line in (self.directory / "metrics.jsonl").open()]
-        steps = {line["version"]: line for line in lines if line["kind"] == "step"}
-        sampled = [e for e in lines if e["kind"] == "evaluation" and e["mode"] == "sampled"]
+        steps = {line["version"]: line for line in self._lines("step")}  # the last of each
+        sampled = [e for e in self._lines("evaluation") if e["mode"] == "sampled"]
         first, last = (sampled[0], sampled[-1]) if sampled else ({}, {})
         found = {
             "held_out_before": first.get("accuracy"),
@@ -113,9 +125,20 @@ class Record:
             },
         )  # fmt: skip
 
+    def _lines(self, kind: str) -> list[dict[str, Any]]:
+        with (self.directory / "metrics.jsonl").open(encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        return [line for line in lines if line["kind"] == kind]
+
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with (self.directory / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove what a life that was killed while writing has left of its last line."""
+    if path.exists() and not (data := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, data.rfind(b"\n") + 1)
 
 
 def _components(groups: Iterable[Collected]) -> dict[str, float]:

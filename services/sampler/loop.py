@@ -14,7 +14,7 @@ from openrs_core import metrics
 from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.ledger import Policy
 from openrs_core.messages import Prompt, RolloutGroup
-from openrs_core.queue import Delivery, Queue
+from openrs_core.queue import MOST_DELIVERIES, Delivery, Queue
 from openrs_core.weights import Receiver, Update
 from openrs_core.weights.route import is_newer
 
@@ -57,9 +57,9 @@ def run(queue: Queue, engine: Engine, weights: Receiver, stop: threading.Event) 
             put_in_force(engine, weights, HELD_SECONDS)
         for delivery, group in engine.step():
             hand_on(queue, delivery, group)
-        queue.renew("prompts", [*engine.in_flight.values(), *held])
+        queue.renew("prompts")
         observe(engine, held)
-    queue.release("prompts", [*engine.in_flight.values(), *held])
+    queue.release("prompts")
 
 
 def put_in_force(engine: Engine, weights: Receiver, seconds: float = 0.0) -> None:
@@ -76,10 +76,23 @@ def put_in_force(engine: Engine, weights: Receiver, seconds: float = 0.0) -> Non
 def begin(queue: Queue, engine: Engine, weights: Receiver, taken: Delivery[Prompt]) -> bool:
     """Begin a prompt's group, unless its weights are still on their way."""
     prompt = taken.message
+    if taken.times > MOST_DELIVERIES:
+        hand_on(queue, taken, given_up(taken))
+        return True
+    if twin := engine.in_flight.get(prompt.group_id):  # sent again while it was being sampled
+        queue.ack("prompts", [twin])
+        engine.in_flight[prompt.group_id] = taken
+        return True
     if is_newer(Policy(prompt.incarnation, prompt.issued_version), weights.in_force):
         return False
     hand_on(queue, taken, engine.submit(taken))
     return True
+
+
+def given_up(taken: Delivery[Prompt]) -> RolloutGroup:
+    """The group of a prompt that killed those who had it."""
+    failure = f"handed out {taken.times} times: those who had it before died"
+    return RolloutGroup(prompt=taken.message, completions=(), sampler="", failure=failure)
 
 
 def hand_on(queue: Queue, taken: Delivery[Prompt], group: RolloutGroup | None) -> None:

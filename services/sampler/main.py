@@ -15,7 +15,7 @@ from services.sampler.loop import run
 def main(recipe: Recipe, settings: Settings) -> None:
     """Sample for a run until told to stop."""
     with running("sampler", settings) as stop:
-        client = connect(settings.redis_url)
+        client = connect(settings.redis_url, stop)
         agree(client, settings.run, recipe)
         model = model_directory(recipe)
         from services.sampler.engine import VllmEngine

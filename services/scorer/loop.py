@@ -4,6 +4,7 @@ Consumes rollouts, waits for a rollout or a free verifier, is unblocked by the s
 scored groups. A verifier that hangs or dies costs one verdict, never the process.
 """
 
+import logging
 import threading
 import time
 from concurrent.futures import Future
@@ -13,10 +14,12 @@ from typing import Protocol
 from openrs_core import metrics
 from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.messages import Completion, RolloutGroup, ScoredGroup, Verdict
-from openrs_core.queue import Delivery, Queue
+from openrs_core.queue import MOST_DELIVERIES, Delivery, Queue, group_id
 from openrs_core.recipe import Scorer
 from services.scorer.rewards import score
 from services.scorer.verifier import verdict_of
+
+logger = logging.getLogger(__name__)
 
 MOST_GROUPS = 16
 """Groups taken at once: enough to keep the verifiers busy, few enough to lose little."""
@@ -56,16 +59,26 @@ def run(queue: Queue, verifiers: Verifiers, rules: Scorer, stop: threading.Event
         for group in [group for group in working if group.done]:
             working.remove(group)
             hand_on(queue, group, rules)
-        queue.renew("rollouts", [group.taken for group in working])
+        queue.renew("rollouts")
         if working:
             time.sleep(TURN_SECONDS)
-    queue.release("rollouts", [group.taken for group in working])
+    queue.release("rollouts")
 
 
 def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
-    """Ask for the verdict of every completion."""
-    answer = taken.message.prompt.answer
-    return InProgress(taken, [verifiers.submit(c, answer) for c in taken.message.completions])
+    """Ask for the verdict of every completion; `error` if that has killed scorers before."""
+    answer, completions = taken.message.prompt.answer, taken.message.completions
+    if taken.times > MOST_DELIVERIES:
+        logger.warning("group %s: %d scorers had it and died", group_id(taken.message), taken.times)
+        return InProgress(taken, [given_up() for _ in completions])
+    return InProgress(taken, [verifiers.submit(c, answer) for c in completions])
+
+
+def given_up() -> "Future[Verdict]":
+    """The verdict of what nobody could look at."""
+    verdict: Future[Verdict] = Future()
+    verdict.set_result("error")
+    return verdict
 
 
 def hand_on(queue: Queue, group: InProgress, rules: Scorer) -> None:

@@ -12,7 +12,7 @@ from services.scorer.verifier import VerifierPool
 def main(recipe: Recipe, settings: Settings) -> None:
     """Score for a run until told to stop."""
     with running("scorer", settings) as stop:
-        client = connect(settings.redis_url)
+        client = connect(settings.redis_url, stop)
         agree(client, settings.run, recipe)
         queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
         verifiers = VerifierPool(recipe.scorer)

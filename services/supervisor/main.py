@@ -1,9 +1,10 @@
 """`openrs up`: starts the ring on this machine, shows it, stops it in order.
 
-Started: Redis (unless an address is given), scorers, samplers, the learner. The run is over when
-the learner is. Stopped in this order, so that each can still hand on what it has: the learner
-(it writes a checkpoint), samplers, scorers, Redis. If a process fails, its last lines are shown
-and the exit code is not 0.
+Started: Redis (unless an address is given), scorers, samplers, the learner. What dies is started
+again, Redis too, and the reason is shown; the others wait meanwhile. A process that keeps dying, or
+that says that the user has to mend something (exit code 2), ends the run: its last lines are shown
+and the exit code is not 0. The run is over when the learner is. Stopped in this order, so that each
+can still hand on what it has: the learner (it writes a checkpoint), samplers, scorers, Redis.
 """
 
 import json
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,15 +27,20 @@ import redis
 from openrs_core.connection import connect
 from openrs_core.errors import RunError
 from openrs_core.keys import STAGES, Keys
+from openrs_core.lease import forget_dead
 from openrs_core.recipe import Recipe
 from openrs_core.recipe_file import load
 from openrs_core.run import keep_recipe, refuse_odd_name
 from services.model import model_directory
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
+from services.supervisor.supervised import Supervised
 from services.supervisor.view import View
 
 LOOK_SECONDS = 0.25
+ANSWER_SECONDS = 1.0
+"""Longest wait for what is only shown: the dead cannot wait for it."""
+
 EXIT_FAULT, EXIT_STOPPED = 1, 130
 
 
@@ -48,11 +54,13 @@ class Plan:
     samplers: int
     scorers: int
     resume: bool
+    restarts: int
+    """Most restarts of one process within ten minutes."""
 
 
 def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     """Run a recipe to its end; returns the exit code."""
-    begun = time.monotonic()
+    begun, stop = time.monotonic(), threading.Event()
     recipe = load(recipe_path, overrides)
     directory = run_directory(recipe, plan)
     if plan.redis_url:
@@ -60,9 +68,11 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     model_directory(recipe)  # the toy is made, or a model fetched, where its progress can be seen
     keep_recipe(directory, recipe)  # nothing is left behind by what is refused above
     with ExitStack() as cleanup:
-        url = plan.redis_url or _own_redis(directory, cleanup)
-        ring = Ring(recipe, directory, url, plan)
-        stop = _on_signals()
+        server = None if plan.redis_url else RedisServer(directory / "redis", plan.restarts)
+        if server:
+            cleanup.callback(server.close)
+        ring = Ring(recipe, directory, plan, server)
+        _on_signals(stop)
         ring.start()
         code = ring.watch(stop, begun)
     if code == 0:
@@ -90,18 +100,25 @@ def run_directory(recipe: Recipe, plan: Plan) -> Path:
 
 
 def refuse_taken(redis_url: str, run: str, plan: Plan) -> None:
-    """Raise RunError when this Redis already knows the run, unless it is resumed."""
-    if not plan.resume and connect(redis_url).exists(Keys(run).recipe):
+    """Raise RunError when this Redis already knows the run, unless it is resumed.
+
+    Waits for a Redis that is not there yet; Ctrl-C ends that.
+    """
+    if not plan.resume and connect(redis_url, threading.Event()).exists(Keys(run).recipe):
         raise RunError(f"--run {run}: this Redis already holds a run of that id; choose another")
 
 
 class Ring:
     """The processes of one run."""
 
-    def __init__(self, recipe: Recipe, directory: Path, redis_url: str, plan: Plan) -> None:
-        self._recipe, self._directory, self._url, self._plan = recipe, directory, redis_url, plan
+    def __init__(
+        self, recipe: Recipe, directory: Path, plan: Plan, server: RedisServer | None
+    ) -> None:
+        """`server`: the run's own Redis, unless the plan names another."""
+        self._recipe, self._directory, self._plan, self._server = recipe, directory, plan, server
+        self._url = server.url if server else str(plan.redis_url)
         self._run = directory.name
-        self._client = connect(redis_url)
+        self._client = connect(self._url, answer_seconds=ANSWER_SECONDS)
         self._processes: list[RingProcess] = []
         self._targets: list[dict[str, object]] = []
 
@@ -117,29 +134,42 @@ class Ring:
     def watch(self, stop: threading.Event, begun: float) -> int:
         """Show the run until it is over, with the time since `begun`; the exit code."""
         steps, bound = self._recipe.learner.steps, self._recipe.learner.max_staleness
+        failed = None
         with View(self._run, steps, bound, self._directory, begun) as view:
-            while not stop.is_set() and all(p.exit_code is None for p in self._processes):
+            while not (stop.is_set() or failed or self._processes[-1].is_finished):
+                failed = self._look_after_the_dead(view)
                 view.show(self._state(view), self._depths())
                 stop.wait(LOOK_SECONDS)
-            ended = [process for process in self._processes if process.exit_code is not None]
             view.show("stopping", self._depths())
             self._stop_in_order()
             view.show("stopped" if stop.is_set() else "finished", self._depths())
-        return self._verdict(ended, stop)
+        return self._verdict(failed, stop)
 
-    def _verdict(self, ended: list[RingProcess], stop: threading.Event) -> int:
+    def _look_after_the_dead(self, view: View) -> Supervised | None:
+        """Start again what died; what is given up, if anything is."""
+        for process in [*([self._server] if self._server else []), *self._processes]:
+            try:
+                news = process.look()
+            except ChildProcessError:
+                return process
+            view.say(news)
+            if news and process.name == "learner":
+                with suppress(redis.RedisError):  # its lease runs out by itself in any case
+                    forget_dead(self._client, self._run, process.pid)
+        return None
+
+    def _verdict(self, failed: Supervised | None, stop: threading.Event) -> int:
         """0 when the learner finished; otherwise say who failed and show its last lines."""
-        failed = [process for process in ended if process.exit_code or process.name != "learner"]
         finished = (self._directory / "summary.json").exists()
         if stop.is_set() or not (failed or finished):
             sys.stderr.write(
                 f"stopped; `openrs up RECIPE --run {self._run} --resume` goes on from here\n"
             )
             return EXIT_STOPPED
-        for process in failed:
+        if failed:
             sys.stderr.write(
-                f"{process.name} ended with exit code {process.exit_code}; the end of "
-                f"{process.log}:\n{process.last_lines()}\n"
+                f"{failed.name} {failed.how_it_ended()}, and is not started again; the end of "
+                f"{failed.log}:\n{failed.last_lines()}\n"
             )
         return EXIT_FAULT if failed else 0
 
@@ -151,7 +181,8 @@ class Ring:
         log = self._directory / "logs" / f"{name}.log"
         port = free_port()
         arguments += ["--metrics-port", str(port), *options]
-        self._processes.append(RingProcess(name, arguments, log, environment))
+        process = RingProcess(name, arguments, log, environment, self._plan.restarts)
+        self._processes.append(process)
         labels = {"role": role, "name": name, "run": self._run}
         self._targets.append({"targets": [f"127.0.0.1:{port}"], "labels": labels})
 
@@ -161,7 +192,7 @@ class Ring:
             for process in chosen:
                 process.terminate()
             for process in chosen:
-                process.wait()
+                process.join()
 
     def _depths(self) -> dict[str, int]:
         keys = Keys(self._run)
@@ -189,21 +220,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _own_redis(directory: Path, cleanup: ExitStack) -> str:
-    server = RedisServer(directory / "redis")
-    cleanup.callback(server.stop)
-    return server.url
-
-
-def _on_signals() -> threading.Event:
-    stop = threading.Event()
-
+def _on_signals(stop: threading.Event) -> None:
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    return stop
 
 
 def _finish(directory: Path, wall_seconds: float) -> None:

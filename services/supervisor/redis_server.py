@@ -6,7 +6,6 @@ the run's directory (append-only file), and never evicts.
 """
 
 import shutil
-import subprocess
 import tempfile
 import time
 from importlib import resources
@@ -15,49 +14,41 @@ from pathlib import Path
 import redis
 
 from openrs_core.errors import RunError
-from services.supervisor.process import die_with_parent
+from services.supervisor.supervised import Supervised
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 
 
-class RedisServer:
-    """One server process."""
+class RedisServer(Supervised):
+    """The server process; one that died and was started again has all it knew in its file."""
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+    def __init__(self, directory: Path, most_restarts: int = 10) -> None:
+        super().__init__("redis", directory / "redis.log", most_restarts)
         self._sockets = tempfile.TemporaryDirectory(prefix="openrs-")
-        socket = Path(self._sockets.name) / "redis.sock"
-        self.url = f"unix://{socket}"
-        with (directory / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [_binary(), *_arguments(directory, socket)],
-                stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
-            )  # fmt: skip
-        self._await_ready(directory)
+        self._socket = Path(self._sockets.name) / "redis.sock"
+        self.url = f"unix://{self._socket}"
+        self.start([_binary(), *_arguments(directory, self._socket)], {})
+        self._await_ready()
         (directory / "url").write_text(self.url + "\n")  # for commands that look at the run
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Write everything to disk and end."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self.terminate()
+        self.wait(STOP_SECONDS)
         self._sockets.cleanup()
 
-    def _await_ready(self, directory: Path) -> None:
+    def _await_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         with redis.Redis.from_url(self.url) as client:
-            while self._process.poll() is None and time.monotonic() < deadline:
+            while self.exit_code is None and time.monotonic() < deadline:
                 try:
                     client.ping()
                     return
                 except redis.RedisError:  # not listening yet, or still reading its file
                     time.sleep(0.02)
-        self.stop()
-        raise RunError(f"redis: the server did not start; see {directory / 'redis.log'}")
+        self.close()
+        raise RunError(f"redis: the server did not start; see {self.log}")
 
 
 def _arguments(directory: Path, socket: Path) -> list[str]:

@@ -43,12 +43,16 @@ class Progress:
         return lines
 
     def _take(self, line: Line) -> None:
-        if line["kind"] != "step":
-            (self.evaluations if line["kind"] == "evaluation" else self.published).append(line)
-            return
-        # a resumed run makes the steps after its checkpoint anew
-        self.steps = [step for step in self.steps if step["version"] < line["version"]]
-        self.steps.append(line)
+        if line["kind"] == "life":  # the steps after its checkpoint are made anew
+            self.steps = [step for step in self.steps if step["version"] <= line["version"]]
+        elif line["kind"] in self._kinds:
+            self._kinds[line["kind"]].append(line)
+
+    @property
+    def _kinds(self) -> dict[str, list[Line]]:
+        return {
+            "step": self.steps, "evaluation": self.evaluations, "weights": self.published,
+        }  # fmt: skip
 
     @property
     def tokens_per_second(self) -> float:
@@ -81,13 +85,18 @@ class View:
     ) -> None:
         self._live.stop()
 
+    def say(self, text: str) -> None:
+        """A line that stays; nothing for an empty one."""
+        if text:
+            self._console.print(text, highlight=False, markup=False)
+
     def show(self, state: str, depths: Mapping[str, int]) -> None:
         """Bring what is shown up to date."""
         new = self.progress.update()
         if self._console.is_terminal:
             self._live.update(self._table(state, depths))
         else:
-            for line in (line for line in new if line["kind"] != "weights"):
+            for line in (line for line in new if line["kind"] in ("step", "evaluation")):
                 sys.stderr.write(plain(line, self._steps) + "\n")
 
     def _table(self, state: str, depths: Mapping[str, int]) -> RenderableType:

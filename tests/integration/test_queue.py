@@ -2,6 +2,7 @@
 
 import pytest
 
+from openrs_core.errors import FencedError, FullError
 from openrs_core.keys import Keys
 from openrs_core.messages import Prompt, RolloutGroup
 from tests.builders import a_group, a_prompt
@@ -53,32 +54,106 @@ def test_work_that_is_renewed_is_not_taken_away(queue, client, run_id):
     taken = busy.read("prompts", Prompt, 1)
     stream = Keys(run_id).stage("prompts")
     client.xclaim(stream, "openrs", "busy", 0, [taken[0].entry_id], idle=50_000)
-    busy.renew("prompts", taken)
+    busy.renew("prompts")
     assert client.xpending_range(stream, "openrs", "-", "+", 1)[0]["time_since_delivered"] < 50_000
 
 
 def test_renewing_does_not_take_back_what_another_owns(queue):
     late, owner = queue("late", SOON), queue("owner", SOON)
     late.publish("prompts", [a_prompt()])
-    taken = late.read("prompts", Prompt, 1)
+    late.read("prompts", Prompt, 1)
     got = []
     wait_until(lambda: got.extend(owner.read("prompts", Prompt, 1)) or got, "reclaim")
-    late.renew("prompts", taken)
-    assert owner.recover("prompts", Prompt)
-    assert not late.recover("prompts", Prompt)
+    late.renew("prompts")
+    assert not queue("late").read("prompts", Prompt, 1)
+    assert queue("owner").read("prompts", Prompt, 1)
 
 
 def test_released_work_is_available_at_once(queue):
     leaving, next_one = queue("leaving", 60.0), queue("next", 60.0)
     leaving.publish("prompts", [a_prompt()])
-    leaving.release("prompts", leaving.read("prompts", Prompt, 1))
+    leaving.read("prompts", Prompt, 1)
+    leaving.release("prompts")
     assert next_one.read("prompts", Prompt, 1)
 
 
 def test_a_restarted_consumer_finds_what_it_had_taken(queue):
     queue("learner").publish("prompts", [a_prompt("1.7")])
     queue("sampler-0").read("prompts", Prompt, 1)
-    assert queue("sampler-0").recover("prompts", Prompt)[0].message.group_id == "1.7"
+    again = queue("sampler-0")
+    [delivery] = again.read("prompts", Prompt, 9)
+    assert (delivery.message.group_id, delivery.times) == ("1.7", 2)
+    assert not again.read("prompts", Prompt, 9), "once is enough"
+
+
+def test_an_entry_whose_arrival_was_missed_is_delivered_after_all(queue, client, run_id):
+    """Redis handed it to us, and the answer was lost with the connection."""
+    one = queue("reader")
+    one.publish("prompts", [a_prompt("1.1"), a_prompt("1.2")])
+    [first] = one.read("prompts", Prompt, 1)
+    client.xreadgroup("openrs", "reader", {Keys(run_id).stage("prompts"): ">"}, 1)
+    one.renew("prompts")
+    found = one.read("prompts", Prompt, 9)
+    assert [d.message.group_id for d in (first, *found)] == ["1.1", "1.2"]
+
+
+def test_forwarding_twice_hands_on_once(queue):
+    """So a client that lost the answer may send it again."""
+    one = queue()
+    one.publish("prompts", [a_prompt()])
+    [taken] = one.read("prompts", Prompt, 1)
+    assert one.forward(taken, "rollouts", a_group())
+    assert not one.forward(taken, "rollouts", a_group())
+    assert one.depth("rollouts") == 1
+
+
+def test_a_queue_outlives_the_streams_it_reads(queue, client):
+    """FLUSHALL under a running consumer: its group is made anew, and it says so."""
+    one = queue()
+    before = one.disturbances
+    client.flushall()
+    assert one.read("prompts", Prompt, 1) == []
+    assert one.disturbances > before
+    one.publish("prompts", [a_prompt()])
+    assert one.read("prompts", Prompt, 1)
+
+
+def test_a_fenced_learner_writes_nothing(queue, client, run_id):
+    """A later life has begun: its prompts and acknowledgements are refused, all of them."""
+    one, keys = queue("learner"), Keys(run_id)
+    one.life = 1
+    one.publish("prompts", [a_prompt("1.1")])
+    taken = one.read("prompts", Prompt, 1)
+    client.incr(keys.incarnation)
+    with pytest.raises(FencedError, match="another learner has taken over"):
+        one.publish("prompts", [a_prompt("1.2")])
+    with pytest.raises(FencedError):
+        one.ack("prompts", taken)
+    assert one.traces() == {"1.1"}
+
+
+def test_a_redis_that_forgot_the_incarnation_is_told(queue, client, run_id):
+    one = queue("learner")
+    one.life = 7
+    one.publish("prompts", [a_prompt()])
+    assert client.get(Keys(run_id).incarnation) == b"7"
+
+
+def test_a_full_redis_takes_no_prompt_and_lets_everything_drain(queue, client):
+    """All or none of the prompts; forward and ack work on, so that room is made."""
+    one = queue()
+    one.publish("prompts", [a_prompt("1.1")])
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(FullError):
+            one.publish("prompts", [a_prompt("1.2"), a_prompt("1.3")])
+        [taken] = one.read("prompts", Prompt, 9)
+        assert one.forward(taken, "rollouts", a_group(taken.message))
+        one.renew("rollouts")
+        one.ack("rollouts", one.read("rollouts", RolloutGroup, 1))
+    finally:
+        client.config_set("maxmemory", 0)
+    assert one.traces() == set()
 
 
 def test_acknowledged_work_leaves_nothing_behind(queue):

@@ -3,80 +3,25 @@
 import threading
 from contextlib import suppress
 
-import numpy as np
 import pytest
 import redis
 
 from openrs_core.codec import decode
+from openrs_core.connection import Patience
 from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import WeightsManifest, WeightsTaken
-from openrs_core.weights import Layout, Publisher, Receiver, Snapshot, Tensor, chunks
-from openrs_core.weights.layout import SECTIONS
+from openrs_core.messages import WeightsTaken
+from openrs_core.weights import Snapshot, chunks
+from tests.channel import LAYOUT, FakeLearner, FakeSampler, a_policy, manifests
 from tests.conftest import wait_until
-from tests.weights import difference
 
 pytestmark = pytest.mark.redis
-
-LAYOUT = Layout([Tensor("big", "bfloat16", (300, 40)), Tensor("small", "float32", (100,))])
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several chunks without megabytes."""
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 100)
-
-
-def a_policy(seed: int = 0) -> Snapshot:
-    random = np.random.default_rng(seed)
-    return Snapshot(LAYOUT, random.integers(0, 256, LAYOUT.nbytes, np.uint8))
-
-
-class FakeLearner:
-    """Makes versions and publishes them; each changes `share` of the values."""
-
-    def __init__(self, client, run, *, every=100, incarnation=1, version=0, weights=None):
-        self.weights = weights or a_policy()
-        self.policy = Policy(incarnation, version)
-        self.publisher = Publisher(client, run, every)
-        self.publisher.begin(self.policy, self.weights.copy())
-        self._random = np.random.default_rng(version)
-
-    def step(self, share=0.02, *, wait=True):
-        old, self.weights = self.weights, self.weights.copy()
-        for width in SECTIONS:
-            words = self.weights.section(width)
-            words[self._random.random(len(words)) < share] ^= 5
-        self.policy = Policy(self.policy.incarnation, self.policy.version + 1)
-        self.publisher.publish(self.policy, difference(old, self.weights))
-        if wait:
-            self.publisher.drain()
-
-
-class FakeSampler:
-    """Takes what it is offered, like an engine, and remembers by which forms it came."""
-
-    def __init__(self, client, run, base=None, name="sampler-0"):
-        base = base or a_policy()
-        self.weights, self.policy, self.forms = base.copy(), None, []
-        self.receiver = Receiver(client, run, name, base)
-
-    def advance(self):
-        self.receiver.advance()
-        self.take()
-
-    def take(self, seconds=0.0):
-        for update in self.receiver.take(seconds):
-            self.weights.apply(update.change)
-            assert self.weights.digest() == update.digest
-            assert self.policy is None or vars_of(update.policy) > vars_of(self.policy)
-            self.policy = update.policy
-            self.forms.append(update.form)
-            self.receiver.note(update, 0.0)
-
-
-def vars_of(policy):
-    return (policy.incarnation, policy.version)
 
 
 @pytest.fixture
@@ -91,11 +36,6 @@ def start(client, run_id):
     yield learner, lambda **options: FakeSampler(client, run_id, **options)
     for each in made:
         each.publisher.close()
-
-
-def manifests(client, run_id):
-    entries = client.xrange(Keys(run_id).manifests)
-    return [decode(fields[b"body"], WeightsManifest) for _, fields in entries]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.5], ids="{:.1%}".format)
@@ -234,11 +174,16 @@ class Mortal:
     def __getattr__(self, name):
         return getattr(self._client, name)
 
-    def xadd(self, *arguments, **options):
-        self._left -= 1
-        if self._left < 0:
-            raise redis.ConnectionError("the process died here")
-        return self._client.xadd(*arguments, **options)
+    def register_script(self, script):
+        run = self._client.register_script(script)
+
+        def write(**options):
+            self._left -= 1
+            if self._left < 0:
+                raise redis.ConnectionError("the process died here")
+            return run(**options)
+
+        return write
 
 
 @pytest.mark.parametrize("writes", range(1, 40))
@@ -278,9 +223,14 @@ class Slow:
     def __getattr__(self, name):
         return getattr(self._client, name)
 
-    def xadd(self, *arguments, **options):
-        assert self.gate.wait(30)
-        return self._client.xadd(*arguments, **options)
+    def register_script(self, script):
+        run = self._client.register_script(script)
+
+        def write(**options):
+            assert self.gate.wait(30)
+            return run(**options)
+
+        return write
 
 
 def test_publishing_returns_at_once_and_waits_only_for_the_version_before(client, run_id):
@@ -350,6 +300,9 @@ def test_the_receiving_thread_brings_versions_while_the_loop_does_other_things(s
 
 def test_a_failure_of_the_receiving_thread_reaches_the_sampler(client, run_id):
     class Deaf:
+        def get_retry(self):
+            return Patience("nowhere", None)
+
         def xread(self, *_arguments, **_options):
             raise redis.ConnectionError("nobody answers")
 

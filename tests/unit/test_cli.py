@@ -45,7 +45,7 @@ def test_the_scorer_loads_neither_torch_nor_vllm():
 
 
 ELSEWHERE = ["--set", "model.path=./nowhere", "--set", "data.train=./x.jsonl"]
-NOWHERE = ["--run", "x", "--redis", "redis://127.0.0.1:1"]
+NOWHERE = ["--redis", "redis://127.0.0.1:1"]
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,8 @@ NOWHERE = ["--run", "x", "--redis", "redis://127.0.0.1:1"]
         (["up", "nowhere.toml"], "nowhere.toml: No such file"),
         (["up", TOY, "--run", "a/b"], "--run 'a/b'"),
         (["up", TOY, "--run", "none", "--resume"], "nothing to resume"),
-        (["up", TOY, "--redis", "redis://127.0.0.1:1", "--run", "y"], "no answer"),
+        (["weights", "x", *NOWHERE], "start Redis there, or set --redis"),
         (["up", TOY, "--redis", "http://x", "--run", "z"], "redis url http://x"),
-        (["sampler", "--recipe", TOY, *NOWHERE], "no answer"),
-        (["scorer", "--recipe", TOY, *NOWHERE], "start Redis there, or set --redis"),
-        (["learner", "--recipe", TOY, *NOWHERE], "no answer"),
         (["up", TOY, "--run", "m", *ELSEWHERE], "model.path is './nowhere': no such directory"),
         (["export", "nowhere", "out"], "checkpoint nowhere"),
         (["toy", "."], "directory . exists"),
@@ -92,16 +89,7 @@ def test_a_finished_run_is_not_resumed(tmp_path):
 
 
 def test_a_password_is_never_shown(tmp_path):
-    found = openrs(
-        "scorer",
-        "--recipe",
-        TOY,
-        "--run",
-        "x",
-        "--redis",
-        "redis://:secret@127.0.0.1:1",
-        cwd=tmp_path,
-    )
+    found = openrs("weights", "x", "--redis", "redis://:secret@127.0.0.1:1", cwd=tmp_path)
     assert "secret" not in found.stderr
 
 

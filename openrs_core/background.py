@@ -34,6 +34,11 @@ class Background:
             self.turn.wait_for(lambda: condition() or self._ended(), seconds)
         self.check()
 
+    def pause(self, seconds: float) -> None:
+        """In the thread: do nothing for so long, or until it is to end."""
+        with self.turn:
+            self.turn.wait_for(lambda: self.closing, seconds)
+
     def check(self) -> None:
         """Raise what ended the thread, if anything did."""
         if self._work is not None and self._ended():
