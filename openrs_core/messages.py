@@ -4,16 +4,34 @@
 
 A message is frozen. A process that adds knowledge wraps the older message (a ScoredGroup holds
 a RolloutGroup), so no field is ever filled in later. Arrays are tuples here and little-endian
-bytes on the wire (see `codec`).
+bytes on the wire (see `codec`). Bounds (see `fields`) are checked where a message is decoded;
+agreement between fields, here, also where one is made.
 """
 
-import sys
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, FiniteFloat, PlainSerializer
+from pydantic import Field
+
+from openrs_core.fields import (
+    MAX_ANSWER,
+    MAX_CHUNKS,
+    MAX_COMPONENTS,
+    MAX_FAILURE,
+    MAX_GROUP_SIZE,
+    MAX_POLICIES,
+    MAX_TEXT,
+    MAX_TOKENS,
+    Count,
+    Digest,
+    Finite,
+    Id,
+    Logprobs,
+    Name,
+    Reward,
+    TokenIds,
+)
 
 Purpose = Literal["train", "eval"]
 Verdict = Literal["correct", "incorrect", "no_answer", "timeout", "error"]
@@ -21,46 +39,18 @@ FinishReason = Literal["stop", "length"]
 Form = Literal["named", "delta", "snapshot"]
 
 
-def _packed(typecode: Literal["i", "f"]) -> tuple[BeforeValidator, PlainSerializer]:
-    """Wire form of an int32 or float32 array: little-endian bytes, 4 per value."""
-
-    def pack(values: tuple[int, ...] | tuple[float, ...]) -> bytes:
-        packed = array(typecode, values)
-        if sys.byteorder == "big":
-            packed.byteswap()
-        return packed.tobytes()
-
-    def unpack(value: Any) -> Any:
-        if not isinstance(value, bytes):
-            return value
-        unpacked = array(typecode)
-        unpacked.frombytes(value)  # ValueError when the length is no multiple of 4
-        if sys.byteorder == "big":
-            unpacked.byteswap()
-        return tuple(unpacked)
-
-    return BeforeValidator(unpack), PlainSerializer(pack)
-
-
-_INT32, _FLOAT32 = _packed("i"), _packed("f")
-
-TokenIds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], *_INT32]
-Logprobs = Annotated[tuple[Annotated[FiniteFloat, Field(le=0)], ...], *_FLOAT32]
-Count = Annotated[int, Field(ge=0)]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
     """How the completions of one prompt are drawn."""
 
-    temperature: Annotated[FiniteFloat, Field(ge=0)]
+    temperature: Annotated[Finite, Field(ge=0)]
     """0 is greedy; otherwise logits are divided by it, by sampler and learner alike."""
 
-    max_tokens: Annotated[int, Field(ge=1)]
-    """Longest completion, in tokens."""
+    max_tokens: Annotated[Count, Field(ge=1, le=MAX_TOKENS)]
+    """Longest completion, in tokens; at most 2**20."""
 
-    group_size: Annotated[int, Field(ge=1)]
-    """Completions drawn for the prompt."""
+    group_size: Annotated[Count, Field(ge=1, le=MAX_GROUP_SIZE)]
+    """Completions drawn for the prompt; at most 1024."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +63,12 @@ class Prompt:
                answer="7", sampling=Sampling(temperature=1.0, max_tokens=96, group_size=8))
     """
 
-    group_id: Annotated[str, Field(min_length=1, max_length=200)]
-    """Unique within the run: incarnation and sequence number, or the evaluation's own id."""
+    group_id: Id
+    """Unique within the run: incarnation and sequence number, or the evaluation's own id; at most
+    200 characters."""
 
-    prompt_id: str
-    """Which problem of the data set."""
+    prompt_id: Name
+    """Which problem of the data set; at most 1000 characters."""
 
     position: Count
     """Its place in the data order, or among the problems of the evaluation."""
@@ -91,14 +82,14 @@ class Prompt:
     issued_version: Count
     """Newest policy version published when it was issued: no older one may sample it."""
 
-    issued_at: FiniteFloat
+    issued_at: Finite
     """Unix time, seconds."""
 
     token_ids: TokenIds  # [P]
-    """The rendered prompt, chat template and all."""
+    """The rendered prompt, chat template and all; at most 2**20."""
 
-    answer: str
-    """Reference answer, for the scorer."""
+    answer: Annotated[str, Field(strict=True, max_length=MAX_ANSWER)]
+    """Reference answer, for the scorer; at most 65,536 characters."""
 
     sampling: Sampling
 
@@ -109,7 +100,7 @@ class PolicyRun:
 
     incarnation: Count
     version: Count
-    count: Annotated[int, Field(ge=1)]
+    count: Annotated[Count, Field(ge=1, le=MAX_TOKENS)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,16 +116,19 @@ class Completion:
     """
 
     token_ids: TokenIds  # [T]
-    """Sampled tokens, with the end-of-sequence token if there was one."""
+    """Sampled tokens, with the end-of-sequence token if there was one; at most 2**20."""
 
     behaviour_logprobs: Logprobs  # [T]
-    """log mu(token) under the policy that sampled it, at the sampling temperature; float32."""
+    """log mu(token) under the policy that sampled it, at the sampling temperature; float32,
+    finite, not above 0."""
 
-    policies: tuple[PolicyRun, ...]
-    """Which policy made which tokens, in order; the counts add up to T."""
+    policies: Annotated[tuple[PolicyRun, ...], Field(max_length=MAX_POLICIES)]
+    """Which policy made which tokens, in order, at most 4096 runs; the counts add up to T."""
 
     finish_reason: FinishReason
-    text: str
+
+    text: Annotated[str, Field(strict=True, max_length=MAX_TEXT)]
+    """The tokens decoded, without special ones; at most 2**24 characters."""
 
     def __post_init__(self) -> None:
         """Raise ValueError when the three per-token fields disagree about T."""
@@ -152,25 +146,36 @@ class RolloutGroup:
 
     prompt: Prompt
 
-    completions: tuple[Completion, ...]
-    """`group_size` of them, or none when sampling failed."""
+    completions: Annotated[tuple[Completion, ...], Field(max_length=MAX_GROUP_SIZE)]
+    """`group_size` of them, or none when sampling failed; none longer than `max_tokens`."""
 
-    sampler: str
-    """Which sampler made it."""
+    sampler: Name
+    """Which sampler made it; at most 1000 characters."""
 
-    failure: str = ""
-    """Why there are no completions; empty otherwise."""
+    failure: Annotated[str, Field(strict=True, max_length=MAX_FAILURE)] = ""
+    """Why there are no completions, in at most 10,000 characters; empty otherwise."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when this is neither what was asked for nor a failure."""
+        asked, found = self.prompt.sampling, len(self.completions)
+        if self.failure and found:
+            raise ValueError(f"{found} completions and a failure: only one of them can be")
+        if not self.failure and found != asked.group_size:
+            raise ValueError(f"{found} completions and no failure, group_size {asked.group_size}")
+        longest = max((len(each.token_ids) for each in self.completions), default=0)
+        if longest > asked.max_tokens:
+            raise ValueError(f"a completion of {longest} tokens, max_tokens {asked.max_tokens}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
     """What the scorer says of one completion. A fact: advantages are the learner's choice."""
 
-    reward: FiniteFloat
-    """Weighted sum of the components."""
+    reward: Reward
+    """Weighted sum of the components; within 1e6 either way."""
 
-    components: Mapping[str, FiniteFloat]
-    """Each named reward, before its weight."""
+    components: Annotated[Mapping[Name, Reward], Field(max_length=MAX_COMPONENTS)]
+    """Each named reward, before its weight; at most 32, each within 1e6 either way."""
 
     verdict: Verdict
 
@@ -180,7 +185,7 @@ class ScoredGroup:
     """A rollout group and one score per completion."""
 
     rollout: RolloutGroup
-    scores: tuple[Score, ...]
+    scores: Annotated[tuple[Score, ...], Field(max_length=MAX_GROUP_SIZE)]
 
     def __post_init__(self) -> None:
         """Raise ValueError when a completion has no score, or a score no completion."""
@@ -209,10 +214,10 @@ class WeightsManifest:
     """`named`: by its digest alone, for those who have it; `delta`: what changed since `base`;
     `snapshot`: whole."""
 
-    digest: str
+    digest: Digest
     """blake3 of the whole policy, layout and values, hex."""
 
-    base: str
+    base: Digest
     """Digest of the policy a delta applies to; empty for the other forms."""
 
     payload: Count
@@ -221,14 +226,14 @@ class WeightsManifest:
     oldest_payload: Count
     """Deltas of lower numbers are no longer in Redis."""
 
-    head: bytes
+    head: Annotated[bytes, Field(strict=True)]
     """Of a delta: see `weights.delta`; of a snapshot: the layout; of `named`: empty."""
 
     size: Count
     """Bytes of all chunks together."""
 
-    checksums: tuple[str, ...]
-    """blake3 of each chunk, hex."""
+    checksums: Annotated[tuple[Digest, ...], Field(max_length=MAX_CHUNKS)]
+    """blake3 of each chunk, hex; at most 16,384."""
 
     whole_size: Count
     """Bytes of the whole policy."""
@@ -236,10 +241,10 @@ class WeightsManifest:
     values: Count
     """How many values the chunks hold."""
 
-    published_at: FiniteFloat
+    published_at: Finite
     """Unix time, seconds."""
 
-    seconds: FiniteFloat
+    seconds: Finite
     """From the end of the optimizer step (of a snapshot: from its beginning) to this commit."""
 
 
@@ -247,7 +252,7 @@ class WeightsManifest:
 class WeightsTaken:
     """A sampler's note that it put a policy in force."""
 
-    sampler: str
+    sampler: Name
     incarnation: Count
     version: Count
     form: Form
@@ -255,13 +260,13 @@ class WeightsTaken:
     size: Count
     """Bytes fetched."""
 
-    fetch_seconds: FiniteFloat
+    fetch_seconds: Finite
     """Fetching, unpacking and checking, beside the sampling."""
 
-    apply_seconds: FiniteFloat
+    apply_seconds: Finite
     """Between two steps of the engine: how long nothing was sampled."""
 
-    delay_seconds: FiniteFloat
+    delay_seconds: Finite
     """From the manifest to the moment the policy was in force."""
 
 

@@ -18,14 +18,14 @@ read but never arrived is found among the consumer's own entries. Redis 7.0 comm
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import redis
 
-from openrs_core import metrics
+from openrs_core import letters, metrics
 from openrs_core.claims import Claims, Entry
 from openrs_core.codec import decode, encode
 from openrs_core.connection import BLOCK_SECONDS, outages
@@ -96,6 +96,7 @@ class Queue:
         self._client, self._run, self._consumer = client, run, consumer
         self._forward = client.register_script(_FORWARD)
         self._publish = client.register_script(_PUBLISH)
+        self._bury = client.register_script(letters.BURY)
         self._ack = client.register_script(_ACK)
         self._claims = Claims(client, self.keys, consumer, redelivery_seconds)
         self._lost = 0
@@ -187,8 +188,10 @@ class Queue:
         return int(self._client.xlen(self.keys.stage(stage)))
 
     def buried(self) -> int:
-        """How many messages of the run were buried, and are still among the dead letters."""
-        return int(self._client.xlen(self.keys.buried))
+        """How many messages of the run were ever buried."""
+        if not self._client.exists(self.keys.buried):
+            return 0
+        return int(self._client.xinfo_stream(self.keys.buried)["entries-added"])
 
     def traces(self) -> set[str]:
         """Group ids present in any stage, waiting or in progress.
@@ -197,8 +200,8 @@ class Queue:
         """
         found: set[str] = set()
         for stage in STAGES:
-            entries = self._client.xrange(self.keys.stage(stage))
-            found.update(fields[b"id"].decode() for _, fields in entries if b"id" in fields)
+            for _, fields in self._client.xrange(self.keys.stage(stage)):
+                found.add(fields.get(b"id", b"").decode(errors="replace"))
         return found
 
     def _ensure_group(self, stage: Stage) -> None:
@@ -217,22 +220,27 @@ class Queue:
     def _open(
         self, stage: Stage, kind: type[M], entry_id: bytes, fields: dict[bytes, bytes], times: int
     ) -> Delivery[M] | None:
-        body = fields.get(b"body", b"")
         try:
-            return Delivery(entry_id, stage, decode(body, kind), times)
+            return Delivery(entry_id, stage, decode(fields.get(b"body", b""), kind), times)
         except DecodeError as error:
-            self.bury(stage, entry_id, body, str(error))
+            self.bury(stage, entry_id, fields, str(error))
             return None
 
-    def bury(self, stage: Stage, entry_id: bytes, body: bytes, reason: str) -> None:
+    def bury(
+        self, stage: Stage, entry_id: bytes, fields: Mapping[bytes, bytes], reason: str
+    ) -> None:
         """Move an entry to the dead-letter stream with its bytes, reason and origin."""
-        letter: list[str | bytes] = ["body", body, "reason", reason, "stage", stage]
-        letter += ["consumer", self._consumer]
         keys = [self.keys.stage(stage), self.keys.buried]
-        if self._forward(keys=keys, args=[GROUP, entry_id, *letter]):
+        letter = letters.letter(fields, reason, stage, self._consumer)
+        if self._bury(keys=keys, args=[GROUP, entry_id, letters.KEPT, *letter]):
             metrics.BURIED.inc()
             logger.warning("buried a message of %s: %s", stage, reason)
         self._claims.settle(stage, [entry_id])
+
+    def refuse(self, taken: Delivery[Prompt] | Delivery[ScoredGroup], reason: str) -> None:
+        """Bury a message that can be decoded, but is not what it should be."""
+        fields = {b"body": encode(taken.message), b"id": group_id(taken.message).encode()}
+        self.bury(taken.stage, taken.entry_id, fields, reason)
 
 
 def _is_lost(error: redis.ResponseError) -> bool:

@@ -10,10 +10,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from openrs_core.fields import MAX_GROUP_SIZE, MAX_TOKENS
+
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Tokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+Weight = Annotated[float, Field(ge=-1000, le=1000)]
+CosineReward = Annotated[float, Field(ge=-100, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,7 +52,7 @@ class Data(Section):
     """Column with the reference answer."""
     system_prompt: str = ""
     """System message put before each problem; empty: none."""
-    max_prompt_tokens: PositiveInt = 512
+    max_prompt_tokens: Tokens = 512
     """Problems whose rendered prompt is longer are left out, and counted."""
 
 
@@ -56,7 +61,7 @@ class Sampler(Section):
 
     temperature: Positive = 1.0
     """Of the training completions; the learner divides its logits by the same."""
-    max_tokens: PositiveInt = 4096
+    max_tokens: Tokens = 4096
     """Longest completion, in tokens."""
     max_sequences: PositiveInt = 256
     """Completions sampled at once by one sampler."""
@@ -82,17 +87,18 @@ class Cosine(Section):
     """What L counts. The Open-RS code counted characters against a limit of tokens."""
     clamp: bool = True
     """Stop at max_length; without, the reward is periodic in L, as in the Open-RS code."""
-    correct: tuple[float, float] = (1.0, 0.5)
-    """Reward of a correct answer at length 0 and at max_length."""
-    incorrect: tuple[float, float] = (-1.0, -0.5)
-    """Reward of a wrong answer at length 0 and at max_length."""
+    correct: tuple[CosineReward, CosineReward] = (1.0, 0.5)
+    """Reward of a correct answer at length 0 and at max_length; each within 100 either way."""
+    incorrect: tuple[CosineReward, CosineReward] = (-1.0, -0.5)
+    """Reward of a wrong answer at length 0 and at max_length; each within 100 either way."""
 
 
 class Scorer(Section):
     """math-verify and the rewards made of its verdict."""
 
-    weights: dict[Literal["accuracy", "format", "cosine"], float] = {"accuracy": 1.0}
-    """The reward is the sum of these components times their weights."""
+    weights: dict[Literal["accuracy", "format", "cosine"], Weight] = {"accuracy": 1.0}
+    """The reward is the sum of these components times their weights, each within 1000 either way:
+    so no reward leaves what a message may hold (`fields.MAX_REWARD`)."""
     format: Literal["think_then_box", "one_think_end"] = "think_then_box"
     """`think_then_box`: <think>, </think>, then \\boxed{}. `one_think_end`: exactly one
     newline-</think>-newline, the format reward of Open-RS."""
@@ -112,7 +118,7 @@ class Learner(Section):
     """Optimizer steps of the run."""
     groups_per_step: PositiveInt
     """Groups trained in one step."""
-    group_size: Annotated[int, Field(ge=2)]
+    group_size: Annotated[int, Field(ge=2, le=MAX_GROUP_SIZE)]
     """Completions per prompt."""
     max_staleness: Count = 4
     """No token is trained on whose policy is more optimizer steps behind; 0 is on-policy."""
@@ -173,14 +179,14 @@ class Evaluation(Section):
     """Steps between evaluations; one is also made before the first and after the last step."""
     problems: PositiveInt = 256
     """How many held-out problems, the first of the file."""
-    samples: PositiveInt = 1
+    samples: Annotated[int, Field(ge=1, le=MAX_GROUP_SIZE)] = 1
     """Completions per problem of the sampled evaluation."""
     temperature: Positive = 1.0
     """Of the sampled evaluation."""
     greedy: bool = True
     """Also evaluate with temperature 0, one completion per problem."""
     max_tokens: Count = 0
-    """Longest completion; 0: as in training."""
+    """Longest completion, not longer than in training; 0: as long."""
 
 
 class Toy(Section):
@@ -237,6 +243,21 @@ class Recipe(Section):
             raise ValueError(
                 "sampler.check_weights is true and sampler.tensor_parallel is "
                 f"{self.sampler.tensor_parallel}: no worker has the whole model; set it to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _evaluation_possible(self) -> "Recipe":
+        """Refuse an evaluation that no sampler could take."""
+        if self.evaluation.samples > self.sampler.max_sequences:
+            raise ValueError(
+                f"evaluation.samples is {self.evaluation.samples}, more than a sampler takes "
+                f"(sampler.max_sequences = {self.sampler.max_sequences}); lower it or raise that"
+            )
+        if self.evaluation.max_tokens > self.sampler.max_tokens:
+            raise ValueError(
+                f"evaluation.max_tokens is {self.evaluation.max_tokens}, longer than the model is "
+                f"run with (sampler.max_tokens = {self.sampler.max_tokens}); lower it or raise that"
             )
         return self
 

@@ -1,5 +1,7 @@
 """Random messages, for property tests."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from openrs_core.messages import (
@@ -63,17 +65,21 @@ def completions(draw: st.DrawFn) -> Completion:
     )
 
 
-rollout_groups = st.builds(
-    RolloutGroup,
-    prompt=prompts,
-    completions=st.lists(completions(), max_size=3).map(tuple),
-    sampler=names,
-    failure=st.text(max_size=10),
-)
+@st.composite
+def rollout_groups(draw: st.DrawFn) -> RolloutGroup:
+    """As many completions as were asked for, or none and a reason."""
+    prompt, failure = draw(prompts), draw(st.text(max_size=10))
+    drawn = () if failure else tuple(draw(st.lists(completions(), min_size=1, max_size=3)))
+    sampling = Sampling(temperature=1.0, max_tokens=20, group_size=len(drawn) or 1)
+    prompt = replace(prompt, sampling=sampling)
+    return RolloutGroup(prompt=prompt, completions=drawn, sampler=draw(names), failure=failure)
+
+
+rewards = st.floats(-1e6, 1e6)
 scores = st.builds(
     Score,
-    reward=finite,
-    components=st.dictionaries(names, finite, max_size=3),
+    reward=rewards,
+    components=st.dictionaries(names, rewards, max_size=3),
     verdict=st.sampled_from(["correct", "incorrect", "no_answer", "timeout", "error"]),
 )
 
@@ -81,7 +87,7 @@ scores = st.builds(
 @st.composite
 def scored_groups(draw: st.DrawFn) -> ScoredGroup:
     """One score per completion."""
-    rollout = draw(rollout_groups)
+    rollout = draw(rollout_groups())
     size = len(rollout.completions)
     found = draw(st.lists(scores, min_size=size, max_size=size))
     return ScoredGroup(rollout=rollout, scores=tuple(found))

@@ -19,6 +19,7 @@ from openrs_core.messages import Prompt, Sampling, ScoredGroup
 from openrs_core.queue import Delivery, Queue
 from openrs_core.recipe import Recipe
 from services.learner.advantages import has_signal
+from services.learner.border import fault
 from services.learner.evaluation import Evaluated, Evaluation
 from services.learner.problems import Problems
 
@@ -111,7 +112,7 @@ class Admission:
             self._send()
             if self._turn(learner):
                 patience = _Patience()
-            elif patience.is_over(len(self._evaluation.away)):
+            elif patience.is_over(len(self._evaluation.prompts)):
                 self._send_lost()
 
     def settle(self, groups: Iterable[Collected]) -> None:
@@ -180,17 +181,20 @@ class Admission:
         """Send again the prompts of groups that are nowhere in Redis: lost with it, or buried."""
         held = {*self._queue.traces(), *self._held, *(prompt.group_id for prompt in self._outbox)}
         lost = [group for name, group in self.ledger.in_flight.items() if name not in held]
-        asked = [prompt for name, prompt in self._evaluation.away.items() if name not in held]
-        self._outbox += [*asked, *(self._prompt(group) for group in lost)]
-        metrics.REISSUED.inc(len(lost) + len(asked))
-        if lost or asked:
-            logger.info("sending %d prompts again: no trace in Redis", len(lost) + len(asked))
+        prompts = [*self._evaluation.lost(held), *(self._prompt(group) for group in lost)]
+        self._outbox += prompts
+        metrics.REISSUED.inc(len(prompts))
+        if prompts:
+            logger.info("sending %d prompts again that left no trace in Redis", len(prompts))
         self._send()
 
     def _take(self, delivery: Delivery[ScoredGroup], learner: Policy) -> None:
         """Sort one scored group; what no step will need is acknowledged at once."""
         group = delivery.message
         prompt = group.rollout.prompt
+        if reason := self._fault(group, learner):
+            self._queue.refuse(delivery, reason)
+            return
         metrics.GROUP_SECONDS.observe(max(0.0, time.time() - prompt.issued_at))
         if prompt.purpose == "eval":
             if result := self._evaluation.arrive(group):
@@ -199,6 +203,13 @@ class Admission:
             self._held[prompt.group_id] = delivery
             return
         self._queue.ack("scored", [delivery])
+
+    def _fault(self, group: ScoredGroup, learner: Policy) -> str:
+        """Why a group in flight is not what was issued; empty for every other group."""
+        group_id = group.rollout.prompt.group_id
+        issued = self.ledger.in_flight.get(group_id)
+        prompt = self._prompt(issued) if issued else self._evaluation.prompts.get(group_id)
+        return fault(group, prompt, learner, self._problems.vocabulary) if prompt else ""
 
     def _admit(self, group: ScoredGroup, learner: Policy) -> bool:
         """Is this group to be trained on? Otherwise the ledger knows why not."""

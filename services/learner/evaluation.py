@@ -6,7 +6,7 @@ last step the learner waits for it, so those two are of one version exactly.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -52,18 +52,14 @@ class Evaluation:
     def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
         self._recipe, self._problems = recipe, problems
         self._waiting: deque[Prompt] = deque()
-        self._away: dict[str, tuple[Prompt, _Open]] = {}
+        self._away: dict[str, _Open] = {}
+        self.prompts: dict[str, Prompt] = {}
+        """Of every group that is not back, by group id."""
 
     @property
     def pending(self) -> bool:
         """Is an evaluation not finished?"""
         return bool(self._waiting or self._away)
-
-    @property
-    def away(self) -> dict[str, Prompt]:
-        """What was issued and is not back, by group id."""
-        waiting = {prompt.group_id for prompt in self._waiting}
-        return {name: prompt for name, (prompt, _) in self._away.items() if name not in waiting}
 
     def due(self, version: int) -> bool:
         """Is it this version's turn?"""
@@ -78,14 +74,14 @@ class Evaluation:
             evaluation = _Open(learner.version, mode, len(self._problems))
             for number, problem in enumerate(self._problems):
                 group_id = f"eval.{learner.incarnation}.{learner.version}.{mode}.{number}"
-                prompt = Prompt(
+                self._away[group_id] = evaluation
+                self.prompts[group_id] = Prompt(
                     group_id=group_id, prompt_id=problem.prompt_id, position=number, purpose="eval",
                     incarnation=learner.incarnation, issued_version=learner.version,
                     issued_at=now, token_ids=problem.token_ids, answer=problem.answer,
                     sampling=sampling,
                 )  # fmt: skip
-                self._away[group_id] = (prompt, evaluation)
-                self._waiting.append(prompt)
+                self._waiting.append(self.prompts[group_id])
 
     def next_prompts(self, *, alone: bool) -> Iterable[Prompt]:
         """Prompts to issue now: all when nothing else runs, else a step's worth in flight."""
@@ -96,11 +92,17 @@ class Evaluation:
             flying += 1
             yield self._waiting.popleft()
 
+    def lost(self, traces: Container[str]) -> list[Prompt]:
+        """Prompts that were sent, are not back and are not among the traces."""
+        waiting = {prompt.group_id for prompt in self._waiting}
+        return [p for g, p in self.prompts.items() if g not in traces and g not in waiting]
+
     def arrive(self, group: ScoredGroup) -> Evaluated | None:
         """Take a group; the result, when it was the last of its evaluation."""
-        _, evaluation = self._away.pop(group.rollout.prompt.group_id, (None, None))
+        evaluation = self._away.pop(group.rollout.prompt.group_id, None)
         if evaluation is None:
             return None  # delivered twice, or of an earlier life of the learner
+        del self.prompts[group.rollout.prompt.group_id]
         evaluation.groups.append(group)
         return _result(evaluation) if len(evaluation.groups) == evaluation.expected else None
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from openrs_core.errors import RunError
+from openrs_core.fields import MAX_ANSWER, MAX_NAME
 from openrs_core.recipe import Data, Recipe
+from services.model import vocabulary_size
 from services.toy.task import PROBLEMS, Split, take
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 class Tokenizer(Protocol):
     """What of a tokenizer is used here."""
+
+    name_or_path: str
+    """The model directory it was read from."""
 
     def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
         """Messages -> token ids."""
@@ -39,8 +44,9 @@ class Problem:
 class Problems:
     """A list of problems and the order they are issued in."""
 
-    def __init__(self, problems: list[Problem], seed: int) -> None:
-        self._problems, self._seed = problems, seed
+    def __init__(self, problems: list[Problem], seed: int, vocabulary: int = 2**31) -> None:
+        """Token ids of the model are below `vocabulary`."""
+        self._problems, self._seed, self.vocabulary = problems, seed, vocabulary
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def __len__(self) -> int:
@@ -80,7 +86,7 @@ def load_problems(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> Problem
         )  # fmt: skip
     if not kept:
         raise RunError(f"data.{split} is {source!r}: it holds no problem that can be used")
-    return Problems(kept, recipe.seed)
+    return Problems(kept, recipe.seed, vocabulary_size(tokenizer.name_or_path))
 
 
 def _rows(recipe: Recipe, source: str, split: Split) -> Iterator[Mapping[str, Any]]:
@@ -132,11 +138,19 @@ def _render(row: Mapping[str, Any], number: int, data: Data, tokenizer: Tokenize
                 f"data: row {number} has no column {field!r} (it has {', '.join(row)}); "
                 "set data.problem_field and data.answer_field"
             )
-    messages = [{"role": "user", "content": str(row[data.problem_field])}]
+    prompt_id, answer = _text(row.get("id", number)), _text(row[data.answer_field])
+    for what, value, most in [("id", prompt_id, MAX_NAME), ("answer", answer, MAX_ANSWER)]:
+        if len(value) > most:
+            raise RunError(f"data: row {number}: {what} of {len(value)} characters, at most {most}")
+    messages = [{"role": "user", "content": _text(row[data.problem_field])}]
     if data.system_prompt:
         messages.insert(0, {"role": "system", "content": data.system_prompt})
     ids = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=False
     )
-    prompt_id = str(row.get("id", number))
-    return Problem(prompt_id, tuple(ids), str(row[data.answer_field]))
+    return Problem(prompt_id, tuple(ids), answer)
+
+
+def _text(value: Any) -> str:
+    """As UTF-8 can write it: JSON may hold lone surrogates, messages may not."""
+    return str(value).encode(errors="replace").decode()

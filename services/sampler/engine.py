@@ -14,11 +14,13 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from openrs_core.errors import ProtocolError
+from openrs_core.fields import MAX_FAILURE
 from openrs_core.messages import Completion, PolicyRun, Prompt, RolloutGroup
 from openrs_core.queue import Delivery
 from openrs_core.recipe import Recipe
 from openrs_core.weights import Snapshot, Update
 from services.sampler.base import base_policy
+from services.sampler.limits import Limits
 from services.sampler.places import Read, Write
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,11 @@ class VllmEngine:
         self._llm = _start(recipe, model)
         self._engine = self._llm.llm_engine
         self._tokenizer = AutoTokenizer.from_pretrained(model)
+        self._limits = Limits(
+            sequences=recipe.sampler.max_sequences,
+            tokens=recipe.data.max_prompt_tokens + recipe.sampler.max_tokens,
+            vocabulary=self._engine.model_config.get_vocab_size(),
+        )
         self._policy = ""
         self.in_flight: dict[str, Delivery[Prompt]] = {}
 
@@ -56,13 +63,12 @@ class VllmEngine:
     def submit(self, taken: Delivery[Prompt]) -> RolloutGroup | None:
         """Begin a group; or the group that says why it cannot be sampled."""
         prompt = taken.message
-        request = {"prompt_token_ids": list(prompt.token_ids), "cache_salt": self._policy}
-        try:
-            self._engine.add_request(prompt.group_id, request, self._params(prompt))
-        except ValueError as error:  # vLLM's refusals: too long, out of the vocabulary
-            logger.warning("group %s cannot be sampled: %s", prompt.group_id, error)
+        if prompt.group_id in self.in_flight:
+            return None  # a second copy: if it is still there after its lease, it is sampled then
+        if failure := self._limits.refusal(prompt) or self._add(prompt):
+            logger.warning("group %s cannot be sampled: %s", prompt.group_id, failure)
             return RolloutGroup(
-                prompt=prompt, completions=(), sampler=self._name, failure=str(error)
+                prompt=prompt, completions=(), sampler=self._name, failure=failure[:MAX_FAILURE]
             )
         self.in_flight[prompt.group_id] = taken
         return None
@@ -88,6 +94,15 @@ class VllmEngine:
             self._check(update)
         self._policy = f"{update.policy.incarnation}:{update.policy.version}"
         self._engine.set_weight_version(self._policy)
+
+    def _add(self, prompt: Prompt) -> str:
+        """Hand a prompt to vLLM; what it says when it refuses."""
+        request = {"prompt_token_ids": list(prompt.token_ids), "cache_salt": self._policy}
+        try:
+            self._engine.add_request(prompt.group_id, request, self._params(prompt))
+        except ValueError as error:
+            return str(error) or "vLLM refused it"
+        return ""
 
     def _check(self, update: Update) -> None:
         """Raise ProtocolError when the engine does not hold what the update says it does."""

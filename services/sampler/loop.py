@@ -3,11 +3,13 @@
 Consumes prompts, waits for a prompt, a free slot or a prompt's weights, is unblocked by the learner
 issuing or publishing, hands on rollouts. Weights come in beside the sampling; the loop takes those
 that are ready between two steps of the engine. A prompt is held until the policy it was issued
-under is in force, so none is ever sampled under older weights.
+under is in force, so none is ever sampled under older weights; one whose policy does not come is
+buried in the end, and the learner misses its group and sends it again.
 """
 
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from openrs_core import metrics
@@ -20,6 +22,19 @@ from openrs_core.weights.route import is_newer
 
 HELD_SECONDS = 0.05
 """Longest wait for weights when there is nothing else to do; then prompts are looked for again."""
+
+
+HELD_TOO_LONG_SECONDS = 600.0
+"""A prompt is held so long at most. Weights are on their way before a prompt is, so after this it
+names a policy that was never published, or one that this sampler will not get."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A prompt that may have to wait for its weights."""
+
+    taken: Delivery[Prompt]
+    since: float = field(default_factory=time.monotonic)
 
 
 class Engine(Protocol):
@@ -45,20 +60,21 @@ class Engine(Protocol):
 
 def run(queue: Queue, engine: Engine, weights: Receiver, stop: threading.Event) -> None:
     """Sample until told to stop."""
-    held: list[Delivery[Prompt]] = []
+    held: list[Held] = []
     while weights.in_force is None and not stop.is_set():
         put_in_force(engine, weights, HELD_SECONDS)  # before a prompt is read: nothing waits on us
     while not stop.is_set():
         seconds = 0.0 if engine.in_flight or held else BLOCK_SECONDS
-        held += queue.read("prompts", Prompt, engine.free_groups - len(held), seconds)
+        taken = queue.read("prompts", Prompt, engine.free_groups - len(held), seconds)
+        held += map(Held, taken)
         put_in_force(engine, weights)
-        held = [taken for taken in held if not begin(queue, engine, weights, taken)]
+        held = [each for each in held if not begin(queue, engine, weights, each)]
         if held and not engine.in_flight:
             put_in_force(engine, weights, HELD_SECONDS)
         for delivery, group in engine.step():
             hand_on(queue, delivery, group)
         queue.renew("prompts")
-        observe(engine, held)
+        observe(engine, len(held))
     queue.release("prompts")
 
 
@@ -73,19 +89,22 @@ def put_in_force(engine: Engine, weights: Receiver, seconds: float = 0.0) -> Non
         metrics.SAMPLER_VERSION.set(update.policy.version)
 
 
-def begin(queue: Queue, engine: Engine, weights: Receiver, taken: Delivery[Prompt]) -> bool:
+def begin(queue: Queue, engine: Engine, weights: Receiver, held: Held) -> bool:
     """Begin a prompt's group, unless its weights are still on their way."""
+    taken = held.taken
     prompt = taken.message
     if taken.times > MOST_DELIVERIES:
         hand_on(queue, taken, given_up(taken))
-        return True
-    if twin := engine.in_flight.get(prompt.group_id):  # sent again while it was being sampled
+    elif twin := engine.in_flight.get(prompt.group_id):  # sent again while it was being sampled
         queue.ack("prompts", [twin])
         engine.in_flight[prompt.group_id] = taken
-        return True
-    if is_newer(Policy(prompt.incarnation, prompt.issued_version), weights.in_force):
+    elif not is_newer(Policy(prompt.incarnation, prompt.issued_version), weights.in_force):
+        hand_on(queue, taken, engine.submit(taken))
+    elif time.monotonic() - held.since > HELD_TOO_LONG_SECONDS:
+        policy = f"{prompt.incarnation}:{prompt.issued_version}"
+        queue.refuse(taken, f"policy {policy} did not come in {HELD_TOO_LONG_SECONDS:.0f} s")
+    else:
         return False
-    hand_on(queue, taken, engine.submit(taken))
     return True
 
 
@@ -105,8 +124,8 @@ def hand_on(queue: Queue, taken: Delivery[Prompt], group: RolloutGroup | None) -
         metrics.COMPLETION_TOKENS.observe(len(completion.token_ids))
 
 
-def observe(engine: Engine, held: list[Delivery[Prompt]]) -> None:
+def observe(engine: Engine, held: int) -> None:
     """Gauges of this turn."""
-    metrics.PROMPTS_HELD.set(len(held))
+    metrics.PROMPTS_HELD.set(held)
     running = sum(d.message.sampling.group_size for d in engine.in_flight.values())
     metrics.SEQUENCES_RUNNING.set(running)

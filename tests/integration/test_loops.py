@@ -8,9 +8,8 @@ import pytest
 
 from openrs_core.ledger import Ledger, Policy
 from openrs_core.messages import Completion, Prompt, RolloutGroup, ScoredGroup
-from openrs_core.queue import Delivery
 from openrs_core.recipe_file import load
-from openrs_core.weights import Change, Publisher, Receiver, Update
+from openrs_core.weights import Change, Publisher, Receiver
 from services.learner.admission import Admission
 from services.learner.evaluation import Evaluation
 from services.learner.problems import Problem, Problems
@@ -18,50 +17,11 @@ from services.sampler import loop as sampler
 from services.scorer import loop as scorer
 from tests.builders import a_group, a_prompt, a_scored_group
 from tests.conftest import wait_until
+from tests.fakes import FakeEngine, FakeVerifiers
 from tests.weights import a_snapshot
 
 pytestmark = pytest.mark.redis
 TOY = "recipes/toy.toml"
-
-
-class FakeEngine:
-    """Finishes every group in one step; refuses prompts older than the weights it was given."""
-
-    def __init__(self) -> None:
-        self.in_flight: dict[str, Delivery[Prompt]] = {}
-        self.version = -1
-
-    free_groups = 4
-
-    def submit(self, taken: Delivery[Prompt]) -> RolloutGroup | None:
-        if taken.message.prompt_id == "impossible":
-            return RolloutGroup(
-                prompt=taken.message, completions=(), sampler="s", failure="too long"
-            )
-        assert self.version >= taken.message.issued_version, (
-            "sampled under weights that are too old"
-        )
-        self.in_flight[taken.message.group_id] = taken
-        return None
-
-    def step(self) -> list[tuple[Delivery[Prompt], RolloutGroup]]:
-        done = list(self.in_flight.values())
-        self.in_flight = {}
-        return [(taken, a_group(taken.message, version=self.version)) for taken in done]
-
-    def load(self, update: Update) -> None:
-        assert update.policy.version > self.version
-        self.version = update.policy.version
-
-
-class FakeVerifiers:
-    """Knows one right answer at once."""
-
-    def submit(self, completion: Completion, reference: str) -> "Future[str]":
-        future: Future[str] = Future()
-        right = completion.text == f"\\boxed{{{reference}}}"
-        future.set_result("correct" if right else "incorrect")
-        return future
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.strategies import manifests, notes, prompts, rollout_groups, scored_g
 GOLDEN = Path(__file__).parents[1] / "golden" / "messages.json"
 
 
-@given(prompts | rollout_groups | scored_groups() | manifests | notes)
+@given(prompts | rollout_groups() | scored_groups() | manifests | notes)
 def test_every_message_survives_the_wire(message):
     assert decode(encode(message), type(message)) == message
 

@@ -13,6 +13,7 @@ from services.learner.checkpoints import Checkpoints, State
 from services.learner.evaluation import Evaluation
 from services.learner.problems import Problem, Problems, load_problems
 from services.learner.schedule import learning_rate
+from services.model import vocabulary_size
 from services.supervisor.view import Progress, curve
 from tests.builders import a_scored_group
 
@@ -21,6 +22,8 @@ TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
 
 class CharacterTokenizer:
     """One token per character; no template."""
+
+    name_or_path = "nowhere"
 
     def apply_chat_template(self, conversation, **_options):
         return [ord(c) for message in conversation for c in message["content"]]
@@ -147,6 +150,30 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content, said):
     path.write_text(content)
     with pytest.raises(RunError, match=said):
         load_problems(a_data_recipe(path), "train", CharacterTokenizer())
+
+
+def test_what_a_message_could_not_hold_is_refused_when_it_is_read(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"problem": "1+1?", "answer": "2" * 70_000}))
+    with pytest.raises(RunError, match="row 0: answer of 70000 characters, at most 65536"):
+        load_problems(a_data_recipe(path), "train", CharacterTokenizer())
+
+
+def test_text_that_utf8_cannot_write_is_mended_when_it_is_read(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"id": "\\ud800", "problem": "1\\udfff?", "answer": "\\ud800"}')
+    loaded = load_problems(a_data_recipe(path), "train", CharacterTokenizer())
+    assert loaded.at(0) == Problem("?", tuple(map(ord, "1??")), "?")
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [({"vocab_size": 64}, 64), ({"text_config": {"vocab_size": 64}}, 64), ({}, 2**31)],
+)
+def test_the_vocabulary_is_that_of_the_model(tmp_path, config, size):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert vocabulary_size(str(tmp_path)) == size
+    assert vocabulary_size(str(tmp_path / "nowhere")) == 2**31
 
 
 def an_evaluation(problems: int = 3) -> Evaluation:
