@@ -8,17 +8,19 @@ from typer.testing import CliRunner
 
 from services.cli import app
 
-COMMANDS = [None, *(command.callback.__name__ for command in app.registered_commands)]
+COMMANDS = [[], *([command.callback.__name__] for command in app.registered_commands)]
+for group in app.registered_groups:
+    inner = group.typer_instance.registered_commands
+    COMMANDS += [[group.name], *([group.name, command.name] for command in inner)]
 
 
 def page() -> str:
     """The whole page."""
     parts = ["# Commands\n\nWritten by `make docs`; do not edit.\n"]
     for command in COMMANDS:
-        arguments = [command, "--help"] if command else ["--help"]
-        text = CliRunner().invoke(app, arguments, prog_name="openrs").output
+        text = CliRunner().invoke(app, [*command, "--help"], prog_name="openrs").output
         lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
-        parts.append(f"## openrs {command or ''}".rstrip() + f"\n\n```\n{lines}\n```\n")
+        parts.append("## " + " ".join(["openrs", *command]) + f"\n\n```\n{lines}\n```\n")
     return "\n".join(parts)
 
 

@@ -64,7 +64,7 @@ def decode(data: bytes, expected: type[M]) -> M:
     Raises:
         DecodeError: it is too large, no msgpack, of another schema or kind, or ill-typed.
     """
-    envelope = _unpack(data)
+    envelope = unpack(data)
     if envelope.get("schema") != SCHEMA:
         raise DecodeError(
             f"schema is {_shown(envelope.get('schema'))}, this program reads {SCHEMA}"
@@ -78,7 +78,12 @@ def decode(data: bytes, expected: type[M]) -> M:
     return message
 
 
-def _unpack(data: bytes) -> dict[Any, Any]:
+def unpack(data: bytes) -> dict[Any, Any]:
+    """The msgpack map in `data`, unchecked but for what reading it may cost.
+
+    Raises:
+        DecodeError: it is too large, nested too deep, of too many elements, or no msgpack map.
+    """
     if len(data) > MAX_MESSAGE_BYTES:
         raise DecodeError(f"{len(data)} bytes, the most allowed is {MAX_MESSAGE_BYTES}")
     counted = _counter()

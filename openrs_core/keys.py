@@ -19,7 +19,7 @@ class Keys:
 
     @property
     def buried(self) -> str:
-        """Dead-letter stream: bytes, reason and origin of what could not be decoded."""
+        """Dead-letter stream: bytes, reason and origin of what could not be read or used."""
         return f"openrs:{self.run}:buried"
 
     @property

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from openrs_core import __version__
-from openrs_core.errors import UserError
+from openrs_core.errors import RunError, UserError
+from openrs_core.fields import MAX_NAME
 from openrs_core.lifecycle import EXIT_FORCED, EXIT_USER, Settings
 from openrs_core.recipe_file import load
 
@@ -20,6 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _refuse_long(name: str | None) -> str | None:
+    if name and len(name) > MAX_NAME:
+        raise RunError(f"--name of {len(name)} characters, at most {MAX_NAME}")
+    return name
+
 
 RecipePath = Annotated[
     Path, typer.Option("--recipe", envvar="OPENRS_RECIPE", help="The run's recipe, a TOML file.")
@@ -40,7 +48,12 @@ RedisUrl = Annotated[
 ]  # fmt: skip
 Name = Annotated[
     str | None,
-    typer.Option("--name", envvar="OPENRS_NAME", help="Of this process; default: host and pid."),
+    typer.Option(
+        "--name",
+        envvar="OPENRS_NAME",
+        callback=_refuse_long,
+        help="Of this process; default: host and pid.",
+    ),
 ]
 MetricsPort = Annotated[
     int | None,
@@ -63,6 +76,15 @@ RunsDirectory = Annotated[
     Path,
     typer.Option("--runs", envvar="OPENRS_RUNS", help="Where run directories are kept."),
 ]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or its directory.")]
+RunsRedis = Annotated[
+    str | None,
+    typer.Option(
+        "--redis", envvar="OPENRS_REDIS", help="The run's Redis; default: that of `openrs up`."
+    ),
+]
+Last = Annotated[int, typer.Option(min=1, help="How many of them to show.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Everything known, as JSON.")]
 LOCAL_REDIS = "redis://127.0.0.1:6379"
 
 
@@ -188,16 +210,11 @@ def toy(
 
 @app.command()
 def weights(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, or a run's directory.")],
+    run: RunArgument,
     runs: RunsDirectory = Path("runs"),
-    redis: Annotated[
-        str | None,
-        typer.Option(
-            "--redis", envvar="OPENRS_REDIS", help="The run's Redis; default: that of `openrs up`."
-        ),
-    ] = None,
-    last: Annotated[int, typer.Option(min=1, help="How many publications to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything known, as JSON.")] = False,
+    redis: RunsRedis = None,
+    last: Last = 20,
+    as_json: AsJson = False,
 ) -> None:
     """Show which weights were published, what they weighed, and which sampler has which."""
     from services.monitor.weights import show
@@ -214,6 +231,54 @@ def export(
     from services.export import export_model
 
     typer.echo(export_model(checkpoint, directory))
+
+
+dead = typer.Typer(help="Look at dead letters, and put them back.", no_args_is_help=True)
+app.add_typer(dead, name="dead")
+
+
+@dead.command("list")
+def dead_list(
+    run: RunArgument,
+    runs: RunsDirectory = Path("runs"),
+    redis: RunsRedis = None,
+    last: Last = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the messages that were buried, newest first."""
+    from services.monitor.dead import DeadLetters, show_list
+
+    typer.echo(show_list(DeadLetters(run, runs, redis), last, as_json=as_json))
+
+
+@dead.command("show")
+def dead_show(
+    run: RunArgument,
+    letter: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
+    runs: RunsDirectory = Path("runs"),
+    redis: RunsRedis = None,
+) -> None:
+    """Show one of them: why it was buried, and the message itself."""
+    from services.monitor.dead import DeadLetters, show_one
+
+    typer.echo(show_one(DeadLetters(run, runs, redis), letter))
+
+
+@dead.command("requeue")
+def dead_requeue(
+    run: RunArgument,
+    letters: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")
+    ] = None,
+    runs: RunsDirectory = Path("runs"),
+    redis: RunsRedis = None,
+    every: Annotated[bool, typer.Option("--all", help="All that can be put back.")] = False,
+) -> None:
+    """Put them back into the streams they came from."""
+    from services.monitor.dead import DeadLetters, put_back
+
+    for line in put_back(DeadLetters(run, runs, redis), letters or [], every=every):
+        typer.echo(line)
 
 
 def _own_name(role: str) -> str:

@@ -21,6 +21,7 @@ from openrs_core.connection import connect
 from openrs_core.errors import DecodeError, RunError
 from openrs_core.keys import GROUP, Keys
 from openrs_core.messages import WeightsManifest, WeightsTaken
+from services.monitor.run import directory_of, redis_of
 
 WIDTH = 110
 """Of the tables, in characters."""
@@ -75,8 +76,7 @@ def show(run: str, runs: Path, redis_url: str | None, last: int, *, as_json: boo
     Raises:
         RunError: neither Redis nor the run's directory knows of weights of this run.
     """
-    directory = Path(run) if Path(run).is_dir() else runs / run
-    found = _look(directory, redis_url)
+    found = _look(directory_of(run, runs), redis_url)
     if as_json:
         return json.dumps(asdict(found))
     console = Console(width=WIDTH)
@@ -86,8 +86,7 @@ def show(run: str, runs: Path, redis_url: str | None, last: int, *, as_json: boo
 
 
 def _look(directory: Path, redis_url: str | None) -> Weights:
-    own = directory / "redis" / "url"
-    url = redis_url or (own.read_text().strip() if own.exists() else None)
+    url = redis_of(directory, redis_url)
     if url:
         found = from_redis(connect(url), directory.name)
         if found.published:

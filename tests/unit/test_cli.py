@@ -65,6 +65,8 @@ NOWHERE = ["--redis", "redis://127.0.0.1:1"]
         (["export", "nowhere", "out"], "checkpoint nowhere"),
         (["toy", "."], "directory . exists"),
         (["config", TOY, "--set", "toy.terms=99"], "toy.terms is 99"),
+        (["dead", "requeue", "nope", "1-1"], "run 'nope': no Redis of it"),
+        (["scorer", "--recipe", TOY, *NOWHERE, "--name", "x" * 1001], "--name of 1001 characters"),
     ],
 )
 def test_a_mistake_costs_one_line_and_exit_code_2(arguments, said, tmp_path):
