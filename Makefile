@@ -72,6 +72,10 @@ bench-weights: smollm2       ## what moving weights costs; about 15 minutes
 bench-publish: smollm2       ## does publishing slow a step down?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_publish.py
 
+.PHONY: chaos
+chaos: install               ## kill anything, at any time, then audit; SEED=n; about 15 minutes
+	PYTHONPATH=. $(BIN)/python -m tests.chaos --seed $(SEED)
+
 .PHONY: pictures
 pictures: install            ## the terminal pictures of docs/first-run.md; needs tmux
 	$(BIN)/python docs/make_pictures.py

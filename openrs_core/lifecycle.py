@@ -2,7 +2,7 @@
 
     with running("sampler", settings) as stop:
         ...                                         # load what takes long
-        stop.looping = True
+        stop.ready()
         while not stop.is_set(): ...
 
 The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; while the process is
@@ -15,9 +15,11 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import redis
@@ -53,6 +55,11 @@ class Stop(threading.Event):
     looping = False
     """Is there a loop that will notice?"""
 
+    def ready(self) -> None:
+        """Loading is over, the loop begins."""
+        logger.info("ready after %.1f s", _age_seconds())
+        self.looping = True
+
 
 @contextmanager
 def running(role: str, settings: Settings) -> Iterator[Stop]:
@@ -73,6 +80,12 @@ def running(role: str, settings: Settings) -> Iterator[Stop]:
         sys.stderr.write(f"{role}: Redis is full, raise its maxmemory: {error}\n")
         sys.exit(EXIT_FAULT)
     logger.info("stopped" if stop.is_set() else "finished")
+
+
+def _age_seconds() -> float:
+    """Since this process was started, imports and all."""
+    ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _listen(stop: Stop) -> None:

@@ -44,7 +44,7 @@ def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
         with closing(lease):
             lease.take(stop)
             learner = build(recipe, client, settings, directory, lease)
-            stop.looping = True
+            stop.ready()
             lead(learner, client, settings.run, stop)
 
 

@@ -23,7 +23,7 @@ def main(recipe: Recipe, settings: Settings) -> None:
         engine = VllmEngine(recipe, model, settings.name)
         queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
         receiver = Receiver(client, settings.run, settings.name, engine.base())
-        stop.looping = True
+        stop.ready()
         with closing(receiver):
             receiver.start()
             run(queue, engine, receiver, stop)

@@ -17,7 +17,7 @@ def main(recipe: Recipe, settings: Settings) -> None:
         queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
         verifiers = VerifierPool(recipe.scorer)
         try:
-            stop.looping = True
+            stop.ready()
             run(queue, verifiers, recipe.scorer, stop)
         finally:
             verifiers.close()
