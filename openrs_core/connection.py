@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from openrs_core import metrics
+from openrs_core.address import Address, address, refusal
 from openrs_core.errors import RunError, StoppedError
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,14 @@ LOWEST_VERSION = (7, 0)
 
 
 class Patience(Retry):  # type: ignore[misc]  # redis is not followed, see pyproject.toml
-    """Tries again until Redis answers; without a `stop` it tries once."""
+    """Tries again until Redis answers; without a `stop` it tries once.
 
-    def __init__(self, shown: str, stop: threading.Event | None) -> None:
+    A server that refuses us (wrong password, untrusted certificate) is not asked again.
+    """
+
+    def __init__(self, at: Address, stop: threading.Event | None) -> None:
         super().__init__(NoBackoff(), 0)
-        self._shown, self._stop, self._lock = shown, stop, threading.Lock()
+        self._at, self._stop, self._lock = at, stop, threading.Lock()
         self._away_since: float | None = None
         self._say_at = 0.0
         self.outages = 0
@@ -72,7 +76,7 @@ class Patience(Retry):  # type: ignore[misc]  # redis is not followed, see pypro
             except self._supported_errors as error:
                 failures += 1
                 fail(error, failures) if with_failure_count else fail(error)
-                if self._stop is None or isinstance(error, redis.AuthenticationError):
+                if self._stop is None or refusal(error, self._at if failures == 1 else None):
                     raise
                 self._wait(self._stop, error, failures)
             else:
@@ -86,9 +90,9 @@ class Patience(Retry):  # type: ignore[misc]  # redis is not followed, see pypro
             self._away_since = self._away_since or now
             if now >= self._say_at:
                 self._say_at = now + SAY_SECONDS
-                logger.warning("waiting for Redis at %s: %s", self._shown, error)
+                logger.warning("waiting for Redis at %s: %s", self._at.shown, error)
         if stop.wait(min(LONGEST_PAUSE_SECONDS, 0.02 * 2 ** min(failures, 10))):
-            raise StoppedError(f"stopped while Redis at {self._shown} was away")
+            raise StoppedError(f"stopped while Redis at {self._at.shown} was away")
 
     def _is_back(self) -> None:
         with self._lock:
@@ -97,7 +101,7 @@ class Patience(Retry):  # type: ignore[misc]  # redis is not followed, see pypro
             away, self._away_since, self._say_at = time.monotonic() - self._away_since, None, 0.0
             self.outages += 1
         metrics.OUTAGES.inc()
-        logger.info("Redis at %s is there (%.1f s)", self._shown, away)
+        logger.info("Redis at %s is there (%.1f s)", self._at.shown, away)
 
 
 def outages(client: redis.Redis) -> int:
@@ -114,42 +118,38 @@ def connect(
     to stop; without, the first failure is an error.
 
     Raises:
-        RunError: the address is no Redis address, nobody answers, or the server is too old
-            or evicts keys.
+        RunError: the address is no Redis address, nobody answers, the server or we refuse the
+            connection, or the server is too old or evicts keys.
         StoppedError: told to stop while waiting.
     """
+    at = address(url)
     try:
         client: redis.Redis = redis.Redis.from_url(
-            url,
+            at.shown,
+            **at.options,
             socket_timeout=BLOCK_SECONDS + answer_seconds,
             socket_connect_timeout=5.0,
-            retry=Patience(_shown(url), stop),
+            retry=Patience(at, stop),
             protocol=2,
         )
         info = client.info()
-    except ValueError as error:
-        raise RunError(f"redis url {_shown(url)}: {error}") from error
     except redis.RedisError as error:
+        if reason := refusal(error, at):
+            raise RunError(f"redis url {at.shown}: {reason}") from error
         raise RunError(
-            f"redis url {_shown(url)}: no answer ({error}); start Redis there, or set --redis"
+            f"redis url {at.shown}: no answer ({error}); start Redis there, or set --redis"
         ) from error
-    _refuse_unfit(url, info)
+    _refuse_unfit(at.shown, info)
     return client
 
 
-def _refuse_unfit(url: str, info: dict[str, str]) -> None:
+def _refuse_unfit(shown: str, info: dict[str, str]) -> None:
     version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
     if version < LOWEST_VERSION:
-        raise RunError(f"redis url {_shown(url)}: version {info['redis_version']}, 7.0 is needed")
+        raise RunError(f"redis url {shown}: version {info['redis_version']}, 7.0 is needed")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise RunError(
-            f"redis url {_shown(url)}: maxmemory-policy is {policy}, which would lose work; "
+            f"redis url {shown}: maxmemory-policy is {policy}, which would lose work; "
             "set it to noeviction"
         )
-
-
-def _shown(url: str) -> str:
-    """The address without its password."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else repr(url)

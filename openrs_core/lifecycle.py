@@ -7,7 +7,8 @@
 
 The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; while the process is
 still loading, it ends there and then. The second ends it at once. A UserError leaves one line and
-exit code 2; a Redis that is full from the beginning one line and 1.
+exit code 2, and so does a Redis that refuses the process; a Redis that is full from the beginning
+one line and 1.
 """
 
 import logging
@@ -18,13 +19,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 import redis
 
 from openrs_core import log, metrics
+from openrs_core.address import refusal
 from openrs_core.errors import FullError, RunError, StoppedError, UserError
 from openrs_core.memory import keep_freed_memory
 
@@ -39,7 +41,8 @@ logger = logging.getLogger(__name__)
 class Settings:
     """Where a process runs; nothing that changes what the run does."""
 
-    redis_url: str
+    redis_url: str = field(repr=False)
+    """May hold a password."""
     run: str
     name: str
     """Of this process within the run; its work is found again under it."""
@@ -79,6 +82,11 @@ def running(role: str, settings: Settings) -> Iterator[Stop]:
     except (FullError, redis.OutOfMemoryError) as error:
         sys.stderr.write(f"{role}: Redis is full, raise its maxmemory: {error}\n")
         sys.exit(EXIT_FAULT)
+    except redis.RedisError as error:
+        if not (reason := refusal(error)):
+            raise
+        sys.stderr.write(f"{role}: Redis: {reason}\n")
+        sys.exit(EXIT_USER)
     logger.info("stopped" if stop.is_set() else "finished")
 
 

@@ -4,11 +4,13 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from redis.exceptions import NoPermissionError
 
 from openrs_core import __version__
+from openrs_core.address import refusal, refuse_password
 from openrs_core.errors import RunError, UserError
 from openrs_core.fields import MAX_NAME
 from openrs_core.lifecycle import EXIT_FORCED, EXIT_USER, Settings
@@ -29,6 +31,18 @@ def _refuse_long(name: str | None) -> str | None:
     return name
 
 
+def _by_environment(context: typer.Context, value: str | None) -> str | None:
+    """The address, whose password may come from the environment but not from the command line."""
+    source = context.get_parameter_source("redis")
+    if value and source and source.name == "COMMANDLINE":
+        refuse_password(value)
+    return value
+
+
+def _redis_option(text: str) -> Any:
+    return typer.Option("--redis", envvar="OPENRS_REDIS", callback=_by_environment, help=text)
+
+
 RecipePath = Annotated[
     Path, typer.Option("--recipe", envvar="OPENRS_RECIPE", help="The run's recipe, a TOML file.")
 ]
@@ -41,11 +55,8 @@ Run = Annotated[
     str, typer.Option("--run", envvar="OPENRS_RUN", help="Run id; the same for all its processes.")
 ]
 RedisUrl = Annotated[
-    str,
-    typer.Option(
-        "--redis", envvar="OPENRS_REDIS", help="redis://, rediss:// or unix:// address.",
-    ),
-]  # fmt: skip
+    str, _redis_option("redis://, rediss:// or unix:// address, without a password.")
+]
 Name = Annotated[
     str | None,
     typer.Option(
@@ -77,12 +88,7 @@ RunsDirectory = Annotated[
     typer.Option("--runs", envvar="OPENRS_RUNS", help="Where run directories are kept."),
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or its directory.")]
-RunsRedis = Annotated[
-    str | None,
-    typer.Option(
-        "--redis", envvar="OPENRS_REDIS", help="The run's Redis; default: that of `openrs up`."
-    ),
-]
+RunsRedis = Annotated[str | None, _redis_option("The run's Redis; default: that of `openrs up`.")]
 Last = Annotated[int, typer.Option(min=1, help="How many of them to show.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Everything known, as JSON.")]
 LOCAL_REDIS = "redis://127.0.0.1:6379"
@@ -103,10 +109,7 @@ def up(
     run: Annotated[
         str | None, typer.Option("--run", help="Run id; default: the recipe's name and the time.")
     ] = None,
-    redis: Annotated[
-        str | None,
-        typer.Option("--redis", envvar="OPENRS_REDIS", help="Use this Redis; default: start one."),
-    ] = None,
+    redis: Annotated[str | None, _redis_option("Use this Redis; default: start one.")] = None,
     runs: RunsDirectory = Path("runs"),
     samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
     scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
@@ -293,6 +296,9 @@ def main() -> None:
         sys.exit(EXIT_FORCED)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
+        sys.exit(EXIT_USER)
+    except NoPermissionError as error:
+        sys.stderr.write(f"redis: {refusal(error)}\n")
         sys.exit(EXIT_USER)
 
 

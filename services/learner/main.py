@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from openrs_core.connection import connect
+from openrs_core.keys import Keys
 from openrs_core.lease import Lease
 from openrs_core.ledger import Ledger, Policy
 from openrs_core.lifecycle import Settings, running
@@ -37,8 +38,9 @@ def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
         return
     with running("learner", settings) as stop:
         directory = runs / settings.run
-        keep_recipe(directory, recipe)
         client = connect(settings.redis_url, stop)
+        client.exists(Keys(settings.run).recipe)  # where it refuses us, no directory is left
+        keep_recipe(directory, recipe)
         agree(client, settings.run, recipe)
         lease = Lease(client, settings.run, recipe)
         with closing(lease):

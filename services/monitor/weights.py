@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from openrs_core.address import address
 from openrs_core.codec import decode
 from openrs_core.connection import connect
 from openrs_core.errors import DecodeError, RunError
@@ -93,8 +94,9 @@ def _look(directory: Path, redis_url: str | None) -> Weights:
             return found
     if (directory / "metrics.jsonl").exists():
         return from_record(directory)
+    where = address(url).shown if url else "any Redis"
     raise RunError(
-        f"run {directory.name!r}: no weights of it at {url or 'any Redis'}, and no record in "
+        f"run {directory.name!r}: no weights of it at {where}, and no record in "
         f"{directory}; check the run id, --redis and --runs"
     )
 

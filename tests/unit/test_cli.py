@@ -60,7 +60,7 @@ NOWHERE = ["--redis", "redis://127.0.0.1:1"]
         (["up", TOY, "--run", "a/b"], "--run 'a/b'"),
         (["up", TOY, "--run", "none", "--resume"], "nothing to resume"),
         (["weights", "x", *NOWHERE], "start Redis there, or set --redis"),
-        (["up", TOY, "--redis", "http://x", "--run", "z"], "redis url http://x"),
+        (["up", TOY, "--redis", "http://x", "--run", "z"], "redis url http://...: write redis://"),
         (["up", TOY, "--run", "m", *ELSEWHERE], "model.path is './nowhere': no such directory"),
         (["export", "nowhere", "out"], "checkpoint nowhere"),
         (["toy", "."], "directory . exists"),
@@ -90,8 +90,22 @@ def test_a_finished_run_is_not_resumed(tmp_path):
     assert (found.returncode, "the run is finished" in found.stderr) == (2, True)
 
 
-def test_a_password_is_never_shown(tmp_path):
-    found = openrs("weights", "x", "--redis", "redis://:secret@127.0.0.1:1", cwd=tmp_path)
+@pytest.mark.parametrize("command", ["up", "sampler", "scorer", "learner", "weights"])
+def test_a_password_on_the_command_line_is_refused_and_not_shown(command, tmp_path):
+    """Whoever lists the processes of the machine would have read it."""
+    subject = {"up": [TOY], "weights": ["x"]}.get(command, ["--recipe", TOY, "--run", "x"])
+    found = openrs(command, *subject, "--redis", "redis://:secret@127.0.0.1:1", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "OPENRS_REDIS_PASSWORD_FILE" in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+    assert "secret" not in found.stderr + found.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_password_in_the_environment_is_taken_and_not_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENRS_REDIS", "redis://:secret@127.0.0.1:1")
+    found = openrs("weights", "x", cwd=tmp_path)
+    assert "redis url redis://127.0.0.1:1: no answer" in found.stderr
     assert "secret" not in found.stderr
 
 
