@@ -12,6 +12,9 @@ BOX = "\\boxed{"
 LONGEST = 2000
 """Characters of an answer that is looked at; beyond, it is no answer but an attack."""
 
+# A power in an exponent, or factorials of factorials.
+_TOWER = re.compile(r"(?:\^|\*\*)\s*[{(][^{}^*]*(?:\^|\*\*)|!\s*\)?\s*!\s*\)?\s*!")
+
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _OPERATION = re.compile(
     r"[\d)}!]\s*"
@@ -45,6 +48,11 @@ def is_unevaluated(answer: str, reference: str) -> bool:
         return False
     shown = answer.rpartition("=")[2].replace(",", "")
     return _OPERATION.search(shown) is not None
+
+
+def is_tower(answer: str) -> bool:
+    """May the answer stand for a number that no memory holds?"""
+    return _TOWER.search(answer) is not None
 
 
 def _balanced(text: str) -> str | None:

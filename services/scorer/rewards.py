@@ -9,14 +9,11 @@ options: it counted characters, and did not stop at M.
 """
 
 import math
-import re
 
 from openrs_core.messages import Score, Verdict
 from openrs_core.recipe import Cosine, Scorer
+from services.scorer.answer import BOX, THINK_END, THINK_START
 
-_THINK_THEN_BOX = re.compile(
-    r"\A(?:<think>)?(?:(?!</?think>).)*</think>(?:(?!</?think>).)*\\boxed\{.+\}", re.DOTALL
-)
 _ONE_THINK_END = "\n</think>\n"
 
 
@@ -38,7 +35,10 @@ def has_format(text: str, form: str) -> bool:
     """Is the completion in the expected form?"""
     if form == "one_think_end":
         return text.count(_ONE_THINK_END) == 1
-    return _THINK_THEN_BOX.match(text) is not None
+    thought, end, rest = text.removeprefix(THINK_START).partition(THINK_END)
+    between, box, content = rest.partition(BOX)
+    tags = (thought + between).count(THINK_START) + between.count(THINK_END)
+    return bool(end and box) and tags == 0 and content.rfind("}") > 0
 
 
 def cosine(length: int, correct: bool, rules: Cosine) -> float:

@@ -2,7 +2,7 @@
 
 Its own timeout is a signal that some inputs outlive, so a child that has not answered by the
 deadline is killed and replaced; the others go on. A child may not take more memory than it is
-given. Whatever happens to it, one completion gets one verdict.
+given, and it dies with its scorer. Whatever happens to it, one completion gets one verdict.
 """
 
 import contextlib
@@ -11,9 +11,12 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import lru_cache
+from multiprocessing import forkserver
+from types import FrameType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -21,7 +24,8 @@ from pebble import ProcessExpired, ProcessPool
 from openrs_core import metrics
 from openrs_core.messages import Completion, Verdict
 from openrs_core.recipe import Scorer
-from services.scorer.answer import final_answer, is_unevaluated
+from services.scorer.answer import LONGEST, final_answer, is_tower, is_unevaluated
+from services.supervisor.process import die_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +60,8 @@ class VerifierPool:
         answer = final_answer(completion.text, completion.finish_reason == "stop")
         if answer is None:
             return _known("no_answer")
-        if answer == reference.strip():
-            return _known("correct")
-        if is_unevaluated(answer, reference):
-            return _known("incorrect")
+        if known := _at_a_glance(answer, reference):
+            return _known(known)
         future: Future[Verdict] = self._pool.schedule(
             verify, args=(answer, reference), timeout=self._deadline
         )
@@ -69,6 +71,15 @@ class VerifierPool:
         """End the children."""
         self._pool.stop()
         self._pool.join()
+
+
+def _at_a_glance(answer: str, reference: str) -> Verdict | None:
+    """The verdict that needs no mathematics, if there is one."""
+    if len(reference) > LONGEST:
+        return "error"  # as an unreadable one
+    if answer == reference.strip():
+        return "correct"
+    return "incorrect" if is_unevaluated(answer, reference) else None
 
 
 def verdict_of(future: "Future[Verdict]") -> Verdict:
@@ -92,7 +103,7 @@ def verify(answer: str, reference: str) -> Verdict:
         return _compare(answer, reference)
     except TimeoutException:  # a BaseException of math-verify's
         return "timeout"
-    except (Exception, RecursionError):  # noqa: BLE001  sympy raises anything at all
+    except BaseException:  # noqa: BLE001  sympy raises anything at all; the parent wants a verdict
         return "error"
 
 
@@ -104,8 +115,33 @@ def _compare(answer: str, reference: str) -> Verdict:
         return "error"  # an unreadable reference must not count as a wrong answer
     if not given:
         return "incorrect"
-    right = equal(gold, given, timeout_seconds=SOFT_SECONDS, raise_on_error=True)
+    with _GivingUp(watched=is_tower(answer) or is_tower(reference)) as giving_up:
+        right = equal(gold, given, timeout_seconds=SOFT_SECONDS, raise_on_error=True)
+    if giving_up.seen and not right:
+        return "error"
     return "correct" if right else "incorrect"
+
+
+class _GivingUp:
+    """Sees whether math-verify ran out of memory, depth or range: it swallows that, and says
+    `unequal`. Watching slows it down several times, so it is done for towers alone."""
+
+    def __init__(self, *, watched: bool) -> None:
+        self.seen, self._watched = False, watched
+
+    def __enter__(self) -> "_GivingUp":
+        if self._watched:
+            sys.settrace(self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _look(self, frame: FrameType, event: str, argument: Any) -> Any:
+        frame.f_trace_lines = False
+        if event == "exception":
+            self.seen |= issubclass(argument[0], MemoryError | RecursionError | OverflowError)
+        return self._look
 
 
 @lru_cache(maxsize=4096)
@@ -126,9 +162,22 @@ def _begin_child(memory_mib: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _end_with_scorer()
     logging.disable(logging.CRITICAL)  # printing a hostile expression can itself hang
     with contextlib.suppress(ImportError):  # pay for the import before the first deadline runs
         import math_verify  # noqa: F401
+
+
+def _end_with_scorer() -> None:
+    """However the scorer ends, even in the middle of an endless calculation.
+
+    The fork server ends when nobody holds its pipe any longer, and Linux ends its children then.
+    """
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
+    die_with_parent()
+    scorer = multiprocessing.parent_process()
+    if scorer is not None and not scorer.is_alive():
+        os._exit(1)  # it was too late to ask
 
 
 def _known(verdict: Verdict) -> "Future[Verdict]":

@@ -1,0 +1,266 @@
+"""Answers that hang, crash or fool a verifier: each costs one verdict, and nothing else."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from multiprocessing import forkserver
+from pathlib import Path
+
+import pytest
+
+from openrs_core import metrics
+from openrs_core.connection import connect
+from openrs_core.messages import Completion, ScoredGroup
+from openrs_core.queue import Queue
+from openrs_core.recipe import Scorer
+from services.scorer.loop import run
+from services.scorer.verifier import VerifierPool, verdict_of, verify
+from tests.builders import a_completion, a_group, a_prompt
+from tests.conftest import wait_until
+from tests.hostile import CASES, MARK, Hostile
+
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 4.0
+GRACE_SECONDS = 2.0
+"""To notice, to kill, and to be told: measured below 0.2 on a quiet machine."""
+
+RULES = Scorer(workers=2, deadline_seconds=DEADLINE_SECONDS, weights={"accuracy": 1, "format": 1})
+ORDINARY = 200
+
+
+@dataclass
+class Watched:
+    """A pool of verifiers, and how long each verification took from when it was begun."""
+
+    pool: VerifierPool
+    seconds: list[float] = field(default_factory=list)
+    begun: "dict[Future[str], float]" = field(default_factory=dict)
+    open: "list[Future[str]]" = field(default_factory=list)
+
+    def submit(self, completion: Completion, reference: str) -> "Future[str]":
+        self.open.append(self.pool.submit(completion, reference))
+        return self.open[-1]
+
+    def watch(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            now = time.monotonic()
+            for future in list(self.open):
+                if future.done():
+                    self.open.remove(future)
+                    self.seconds.append(now - self.begun.get(future, now))
+                elif future.running():
+                    self.begun.setdefault(future, now)
+            time.sleep(0.01)
+
+
+@dataclass
+class Outcome:
+    """What came of it all."""
+
+    verdicts: dict[str, list[str]]
+    rewards: dict[str, list[float]]
+    seconds: list[float]
+    counted: Counter[str]
+    ordinary: list[str]
+    killed_by_ordinary: float
+    left_over: list[int]
+
+
+def counters() -> Counter[str]:
+    kinds = ["correct", "incorrect", "no_answer", "timeout", "error"]
+    return Counter({kind: int(metrics.VERDICTS.labels(kind)._value.get()) for kind in kinds})
+
+
+def killed() -> float:
+    return metrics.VERIFIERS_KILLED._value.get()
+
+
+def children_of(parent: int) -> list[int]:
+    """Living processes with this parent."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, its_parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(its_parent) == parent and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def put_in(queue: Queue) -> dict[str, list[Hostile]]:
+    """One group for each reference, all of them at once; the cases of each by group id."""
+    together: dict[str, list[Hostile]] = defaultdict(list)
+    for case in CASES:
+        together[case.reference].append(case)
+    by_group = {f"1.{number}": cases for number, cases in enumerate(together.values())}
+    for group_id, cases in by_group.items():
+        prompt = replace(a_prompt(group_id, group_size=len(cases)), answer=cases[0].reference)
+        completions = tuple(a_completion(case.text) for case in cases)
+        queue.publish("rollouts", [replace(a_group(prompt), completions=completions)])
+    return by_group
+
+
+@pytest.fixture(scope="module")
+def outcome(redis_url):
+    """Every hostile answer through the scorer's loop, then ordinary ones."""
+    client = connect(redis_url)
+    client.flushall()
+    queue, stop = Queue(client, "hostile", "learner"), threading.Event()
+    pool = VerifierPool(RULES)
+    watched, before = Watched(pool), counters()
+    scorer = Queue(connect(redis_url), "hostile", "scorer")
+    threads = [
+        threading.Thread(target=run, args=(scorer, watched, RULES, stop)),
+        threading.Thread(target=watched.watch, args=(stop,)),
+    ]
+    by_group = put_in(queue)
+    for thread in threads:
+        thread.start()
+    scored: list[ScoredGroup] = []
+
+    def all_back() -> bool:
+        scored.extend(taken.message for taken in queue.read("scored", ScoredGroup, 99))
+        return len(scored) == len(by_group)
+
+    wait_until(all_back, "every group", 200)
+    counted = counters() - before
+    already, wanted = killed(), "\\frac{1}{2}"
+    answers = [pool.submit(a_completion(f"\\boxed{{{n}/{2 * n}}}"), wanted) for n in range(1, 201)]
+    ordinary = [verdict_of(future) for future in answers]
+    by_ordinary = killed() - already
+    stop.set()
+    for thread in threads:
+        thread.join()
+    pool.close()
+    verdicts, rewards = defaultdict(list), defaultdict(list)
+    for group in scored:
+        cases = by_group[group.rollout.prompt.group_id]
+        for case, score in zip(cases, group.scores, strict=True):
+            verdicts[case.name].append(score.verdict)
+            rewards[case.name].append(score.reward)
+    left_over = children_of(forkserver._forkserver._forkserver_pid)
+    return Outcome(
+        verdicts, rewards, watched.seconds, counted, ordinary, by_ordinary, left_over
+    )  # fmt: skip
+
+
+def test_there_are_enough_of_them():
+    assert len({case.name for case in CASES}) == len(CASES) >= 60
+
+
+def test_every_answer_gets_exactly_one_verdict(outcome):
+    assert {name: len(found) for name, found in outcome.verdicts.items()} == {
+        case.name: 1 for case in CASES
+    }
+
+
+def test_what_cannot_be_settled_is_never_called_incorrect_nor_the_odd_a_failure(outcome):
+    wrong = {
+        case.name: outcome.verdicts[case.name]
+        for case in CASES
+        if outcome.verdicts[case.name][0] not in case.allowed
+    }
+    assert wrong == {}
+
+
+def test_nothing_is_earned_by_what_nobody_could_settle(outcome):
+    unsettled = [n for n, found in outcome.verdicts.items() if found[0] in ("timeout", "error")]
+    assert {reward for name in unsettled for reward in outcome.rewards[name]} == {0.0}
+
+
+def test_none_takes_longer_than_the_deadline(outcome):
+    assert len(outcome.seconds) == len(CASES)
+    assert max(outcome.seconds) < DEADLINE_SECONDS + GRACE_SECONDS
+
+
+def test_every_verdict_is_counted(outcome):
+    assert outcome.counted == Counter(found[0] for found in outcome.verdicts.values())
+
+
+def test_ordinary_answers_are_verified_afterwards_and_cost_no_verifier(outcome):
+    assert outcome.ordinary == ["correct"] * ORDINARY
+    assert outcome.killed_by_ordinary == 0
+
+
+def test_no_process_is_left_over(outcome):
+    assert outcome.left_over == []
+
+
+def test_no_answer_was_run_as_code(outcome):
+    assert not MARK.exists()
+
+
+RAW = {
+    "a hundred thousand digits": "7" * 100_000,
+    "a hundred thousand decimals": "0." + "3" * 100_000,
+    "three thousand brackets": "(" * 3000 + "1" + ")" * 3000,
+    "three thousand fractions": "\\frac{1}{" * 3000 + "1" + "}" * 3000,
+    "fifty thousand ones": "1 " * 50_000,
+    "fifty thousand displays": "\\[" * 50_000,
+    "twenty thousand centimetres": "cm " * 20_000,
+    "ten thousand boxes": "\\boxed{1}" * 10_000,
+    "two thousand elements": "\\{" + ",".join(map(str, range(2000))) + "\\}",
+    "sixty rows": "\\begin{pmatrix}" + "\\\\".join(["&".join("1" * 60)] * 60) + "\\end{pmatrix}",
+    "a megabyte of braces": "{" * (1 << 20),
+}
+
+
+def test_a_verifier_outlives_or_is_replaced_after_what_the_scorer_would_not_give_it():
+    """The scorer looks at 2000 characters of an answer; the verifiers do not count on that."""
+    pool = VerifierPool(RULES)
+    futures = [
+        pool._pool.schedule(verify, args=(answer, "\\sqrt{50}"), timeout=DEADLINE_SECONDS)
+        for answer in RAW.values()
+    ]
+    verdicts = dict(zip(RAW, map(verdict_of, futures), strict=True))
+    assert set(verdicts.values()) <= {"incorrect", "timeout", "error"}, verdicts
+    assert verdict_of(pool.submit(a_completion("\\boxed{2/4}"), "\\frac{1}{2}")) == "correct"
+    pool.close()
+
+
+ENDLESS = """
+import itertools, time
+from openrs_core.recipe import Scorer
+from services.scorer.verifier import VerifierPool
+
+pool = VerifierPool(Scorer(workers=2, deadline_seconds=600))
+futures = [pool._pool.schedule(sum, args=(itertools.repeat(1),)) for _ in range(2)]
+while not all(future.running() for future in futures):
+    time.sleep(0.01)
+print("calculating", flush=True)
+time.sleep(600)
+"""
+
+
+def in_session(leader: int) -> list[int]:
+    """Living processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(session) == leader and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def test_verifiers_die_with_their_scorer_even_in_the_middle_of_an_endless_calculation():
+    """`sum` over an endless iterator notices no signal that Python would have to handle."""
+    scorer = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS], cwd=ROOT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert scorer.stdout.readline() == "calculating\n"
+    assert len(in_session(scorer.pid)) >= 4, "the scorer, the fork server and two verifiers"
+    scorer.kill()
+    scorer.wait()
+    scorer.stdout.close()
+    wait_until(lambda: not in_session(scorer.pid), "the end of all its processes", 20)
