@@ -11,6 +11,7 @@ exit code 2, and so does a Redis that refuses the process; a Redis that is full 
 one line and 1.
 """
 
+import ctypes
 import logging
 import os
 import signal
@@ -33,6 +34,8 @@ from openrs_core.memory import keep_freed_memory
 EXIT_USER = 2
 EXIT_FAULT = 1
 EXIT_FORCED = 130
+
+_PR_SET_PDEATHSIG = 1
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +91,12 @@ def running(role: str, settings: Settings) -> Iterator[Stop]:
         sys.stderr.write(f"{role}: Redis: {reason}\n")
         sys.exit(EXIT_USER)
     logger.info("stopped" if stop.is_set() else "finished")
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when its parent dies, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _age_seconds() -> float:

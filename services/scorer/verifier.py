@@ -22,10 +22,10 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from openrs_core import metrics
+from openrs_core.lifecycle import die_with_parent
 from openrs_core.messages import Completion, Verdict
 from openrs_core.recipe import Scorer
 from services.scorer.answer import LONGEST, final_answer, is_tower, is_unevaluated
-from services.supervisor.process import die_with_parent
 
 logger = logging.getLogger(__name__)
 

@@ -1,24 +1,14 @@
 """A process that is started again when it dies."""
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from openrs_core.lifecycle import EXIT_USER
+from openrs_core.lifecycle import EXIT_USER, die_with_parent
 from services.supervisor.restarts import Restarts
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies, however that happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervised:

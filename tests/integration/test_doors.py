@@ -39,7 +39,7 @@ WRONG = "never-the-right-one"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("doors"))
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_the_runs_own_redis_lets_nobody_else_in(server, tmp_path):
                 "port": "0", "protected-mode": "yes",
             }  # fmt: skip
     finally:
-        own.stop()
+        own.close()
     files = [path for path in (tmp_path / "redis").rglob("*") if path.is_file()]
     holding = [path.name for path in files if password(own).encode() in path.read_bytes()]
     assert holding == ["url"]
@@ -175,7 +175,7 @@ def test_a_url_file_of_an_older_run_does_not_stay_readable(tmp_path):
     (tmp_path / "url").write_text("unix:///old\n")
     (tmp_path / "url").chmod(0o644)
     server = RedisServer(tmp_path)
-    server.stop()
+    server.close()
     assert stat.S_IMODE((tmp_path / "url").stat().st_mode) == 0o600
 
 
