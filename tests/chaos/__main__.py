@@ -33,7 +33,7 @@ STANDARD_ERRORS = 4.0
 """How far held-out accuracy may lie from the undisturbed run's, in standard errors."""
 
 OVERRIDES = (
-    f"learner.steps={STEPS}", "learner.groups_per_step=8", "learner.lr=5e-5",
+    f"learner.steps={STEPS}", "learner.groups_per_step=8", "learner.lr=2e-5",
     "learner.checkpoint_every=5", "evaluation.every=60",
 )  # fmt: skip
 
