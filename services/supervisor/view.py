@@ -88,7 +88,7 @@ class View:
     def say(self, text: str) -> None:
         """A line that stays; nothing for an empty one."""
         if text:
-            self._console.print(text, highlight=False, markup=False)
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, state: str, depths: Mapping[str, int]) -> None:
         """Bring what is shown up to date."""
