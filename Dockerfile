@@ -35,8 +35,7 @@ ENV PATH=/opt/openrs/bin:$PATH \
     VLLM_CACHE_ROOT=/cache/vllm \
     OPENRS_CACHE=/cache/openrs \
     OPENRS_RUNS=/runs \
-    OPENRS_METRICS_PORT=9464 \
-    OPENRS_METRICS_ADDRESS=0.0.0.0
+    OPENRS_METRICS_PORT=9464
 
 # --- openrs itself, built once for all three ---------------------------------------------------
 FROM base AS wheel

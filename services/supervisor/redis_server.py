@@ -34,7 +34,7 @@ class RedisServer(Supervised):
         self.url = f"unix://default:{password}@{socket}"
         """Holds the password: for environments and private files only."""
         _write_private(settings, f"requirepass {password}\n")  # a command line is no secret
-        self.start([_binary(), str(settings), *_arguments(directory, socket)], {})
+        self.start([server_binary(), str(settings), *_arguments(directory, socket)], {})
         self._await_ready()
         _write_private(directory / "url", self.url + "\n")  # for commands that look at the run
 
@@ -72,7 +72,12 @@ def _arguments(directory: Path, socket: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _binary() -> str:
+def server_binary() -> str:
+    """The program to start.
+
+    Raises:
+        RunError: there is none on this machine.
+    """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
