@@ -106,7 +106,8 @@ def build(
     from services.learner.record import Record
     from services.learner.trainer import DeepSpeedTrainer
 
-    tokenizer, rules = AutoTokenizer.from_pretrained(model), recipe.learner
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    rules = recipe.learner
     held_out = load_problems(recipe, "held_out", tokenizer) if recipe.data.held_out else None
     evaluation = Evaluation(recipe, held_out.first(recipe.evaluation.problems) if held_out else [])
     problems = load_problems(recipe, "train", tokenizer)

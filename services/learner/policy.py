@@ -61,6 +61,8 @@ def load_policy(recipe: Recipe, directory: str) -> Policy:
         directory,
         dtype=getattr(torch, recipe.model.dtype),
         attn_implementation=_attention(recipe),
+        use_safetensors=True,  # no other form: they can hold code
+        trust_remote_code=False,
     )
     if recipe.learner.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})

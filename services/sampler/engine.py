@@ -44,7 +44,7 @@ class VllmEngine:
         self._recipe, self._name, self._model = recipe, name, model
         self._llm = _start(recipe, model)
         self._engine = self._llm.llm_engine
-        self._tokenizer = AutoTokenizer.from_pretrained(model)
+        self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         self._limits = Limits(
             sequences=recipe.sampler.max_sequences,
             tokens=recipe.data.max_prompt_tokens + recipe.sampler.max_tokens,
@@ -169,6 +169,8 @@ def _start(recipe: Recipe, model: str) -> Any:
         optional["worker_extension_cls"] = "services.sampler.plain_weights.PlainWeights"
     return LLM(
         model=model,
+        load_format="safetensors",  # no other form: they can hold code
+        trust_remote_code=False,
         dtype=recipe.model.dtype,
         max_model_len=recipe.data.max_prompt_tokens + settings.max_tokens,
         max_num_seqs=settings.max_sequences,

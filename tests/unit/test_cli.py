@@ -77,6 +77,19 @@ def test_a_mistake_costs_one_line_and_exit_code_2(arguments, said, tmp_path):
     assert len(found.stderr.strip().splitlines()) == 1
 
 
+def test_weights_that_can_hold_code_are_refused(tmp_path):
+    """A model directory with pickled weights only."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "model" / "pytorch_model.bin").write_bytes(b"")
+    model = ["--set", "model.path=./model", "--set", "data.train=./x.jsonl"]
+    found = openrs("up", TOY, "--run", "m", *model, cwd=tmp_path)
+    assert found.returncode == 2
+    assert "model.path is './model': no *.safetensors there" in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_taken_run_id_is_refused(tmp_path):
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     found = openrs("up", TOY, "--run", "mine", cwd=tmp_path)

@@ -46,5 +46,24 @@ def test_a_function_fits_on_a_screen_and_a_public_one_says_what_it_does(path):
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=name)
+def test_no_file_runs_what_it_loads(path):
+    """Models are safetensors and never bring code; nothing is unpickled; TLS is always verified."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    for call in calls:
+        name = ast.unparse(call.func)
+        given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+        if name.endswith(".from_pretrained") or name == "LLM":
+            assert given.get("trust_remote_code") == "False"
+        if name.endswith("ForCausalLM.from_pretrained"):
+            assert given.get("use_safetensors") == "True"
+        if name == "LLM":
+            assert given.get("load_format") == "'safetensors'"
+        assert name not in {"torch.load", "pickle.load", "pickle.loads", "eval", "exec"}
+        assert given.get("allow_pickle") in {None, "False"}
+        assert "CERT_NONE" not in ast.unparse(call)
+        assert given.get("check_hostname") in {None, "True"}
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name)
 def test_no_file_is_a_drawer_for_everything(path):
     assert path.stem not in {"utils", "helpers", "common", "misc"}
