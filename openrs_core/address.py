@@ -201,7 +201,7 @@ def _by_server(error: redis.RedisError) -> str | None:
 
 
 def _by_login(said: str) -> str:
-    if "equired" in said:
+    if "required" in said.lower():
         return f"a password is needed; {_PASSWORD}"
     if "without any password" in said:
         return "a password is given, but the server has none; set requirepass there"

@@ -71,6 +71,7 @@ def test_the_ring_trains_through_tls_with_a_password_that_nobody_sees(
 ):
     """Not on a command line, in a log, in a metric, nor in any file of the run."""
     words = ["up", str(TOY), "--run", "safe", "--runs", str(tmp_path / "runs"), *sets(SHORT)]
+    words += ["--redis", environment.pop("OPENRS_REDIS")]
     log = tmp_path / "up.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
