@@ -3,7 +3,7 @@
     step-000030/
         state.json    version, incarnation, ledger and data cursor, the recipe's fingerprint
         model/        the policy as a plain Hugging Face directory
-        optimizer/    DeepSpeed's own: float32 masters, AdamW's moments, one part per rank
+        optimizer/    float32 masters, AdamW's moments and step count, whole per parameter
 
 Written under a temporary name, synced to disk, renamed. The learner draws no random numbers (the
 data order is a function of seed and position), so there is no random state to keep.

@@ -1,4 +1,4 @@
-"""The training step under DeepSpeed: the only file that imports it.
+"""The training step under DeepSpeed.
 
 One process, or several under DeepSpeed's launcher: rank 0 calls `train`, `save` and `close`, the
 others `follow` and do the same work on their share of the micro-batches.
@@ -22,10 +22,11 @@ from torch import Tensor
 
 from openrs_core.recipe import Recipe
 from openrs_core.weights import Change, Layout, Snapshot
-from services.learner import ranks
+from services.learner import optimizer_state, ranks
 from services.learner.batch import MicroBatch, Sequence, assemble, cut
 from services.learner.difference import Difference, spec
 from services.learner.loss import token_loss
+from services.learner.optimizer_state import Stored
 from services.learner.policy import Policy, load_policy
 
 
@@ -53,6 +54,7 @@ class DeepSpeedTrainer:
         self._pad = policy.model.config.pad_token_id or 0
         self._tied = policy.model.config.tie_word_embeddings
         self._engine = _initialize(policy, recipe)
+        optimizer_state.wake(self._engine, self._one_token())
         self._reference = self._load_reference(recipe, model)
         self._difference = Difference(self._layout())
 
@@ -68,19 +70,20 @@ class DeepSpeedTrainer:
         return self._train(sequences, lr)
 
     def save(self, directory: Path) -> None:
-        """Write weights and optimizer, every rank its part (rank 0)."""
+        """Write masters and moments, with the help of every rank (rank 0)."""
         self._tell({"do": "save", "directory": str(directory)})
         self._save(directory)
 
     def load(self, directory: Path) -> None:
-        """Restore what `save` wrote, every rank its part (rank 0)."""
-        self._tell({"do": "load", "directory": str(directory)})
-        self._load(directory)
+        """Restore what `save` wrote, on every rank (rank 0).
 
-    def _load(self, directory: Path) -> None:
-        found, _ = self._engine.load_checkpoint(str(directory), tag="state")
-        if found is None:
-            raise FileNotFoundError(f"no DeepSpeed state in {directory}")
+        Raises:
+            RunError: nothing is there, or it is of another model.
+        """
+        stored = Stored(directory)
+        stored.check(self._parameters())
+        self._tell({"do": "load"})
+        self._load(stored)
 
     def close(self) -> None:
         """Let the other ranks end (rank 0)."""
@@ -95,7 +98,7 @@ class DeepSpeedTrainer:
             elif order["do"] == "save":
                 self._save(Path(order["directory"]))
             elif order["do"] == "load":
-                self._load(Path(order["directory"]))
+                self._load(None)
             else:
                 for _ in self._named():  # help to gather what rank 0 looks at
                     pass
@@ -183,7 +186,15 @@ class DeepSpeedTrainer:
             return logprobs
 
     def _save(self, directory: Path) -> None:
-        self._engine.save_checkpoint(str(directory), tag="state", save_latest=False)
+        optimizer_state.save(self._engine, self._parameters(), directory)
+
+    def _load(self, stored: Stored | None) -> None:
+        optimizer_state.load(self._engine, self._parameters(), stored, self._one_token())
+
+    def _one_token(self) -> MicroBatch:
+        """The smallest batch there is."""
+        one = Sequence((self._pad,), (self._pad,), (0.0,), advantage=0.0, weight=0.0)
+        return assemble([one], self._rules.layout, self._pad).to(self._engine.device)
 
     def _parameters(self) -> Iterator[tuple[str, Any]]:
         for name, parameter in self._engine.module.model.named_parameters():
