@@ -14,6 +14,8 @@ OpenRSError
 └── ProtocolError        a process broke the rules of the ring: a bug of ours
 """
 
+import errno
+
 
 class OpenRSError(Exception):
     """Root of every error raised on purpose."""
@@ -57,3 +59,8 @@ class StoppedError(OpenRSError):
 
 class ProtocolError(OpenRSError):
     """The ring's own rules were broken, e.g. a group ended twice."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Was there no room left, on the disk or in the user's share of it?"""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

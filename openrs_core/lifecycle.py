@@ -7,8 +7,8 @@
 
 The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; while the process is
 still loading, it ends there and then. The second ends it at once. A UserError leaves one line and
-exit code 2, and so does a Redis that refuses the process; a Redis that is full from the beginning
-one line and 1.
+exit code 2, and so does a Redis that refuses the process, or a full disk; a Redis that is full from
+the beginning one line and 1.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ import redis
 
 from openrs_core import log, metrics
 from openrs_core.address import refusal
-from openrs_core.errors import FullError, RunError, StoppedError, UserError
+from openrs_core.errors import FullError, RunError, StoppedError, UserError, is_disk_full
 from openrs_core.memory import keep_freed_memory
 
 EXIT_USER = 2
@@ -77,19 +77,14 @@ def running(role: str, settings: Settings) -> Iterator[Stop]:
     try:
         _serve_metrics(settings)
         yield stop
-    except UserError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(EXIT_USER)
     except StoppedError as error:
         logger.info("%s", error)
-    except (FullError, redis.OutOfMemoryError) as error:
-        sys.stderr.write(f"{role}: Redis is full, raise its maxmemory: {error}\n")
-        sys.exit(EXIT_FAULT)
-    except redis.RedisError as error:
-        if not (reason := refusal(error)):
+    except Exception as error:
+        line, code = _explained(role, error)
+        if not line:
             raise
-        sys.stderr.write(f"{role}: Redis: {reason}\n")
-        sys.exit(EXIT_USER)
+        sys.stderr.write(f"{line}\n")
+        sys.exit(code)
     logger.info("stopped" if stop.is_set() else "finished")
 
 
@@ -103,6 +98,23 @@ def _age_seconds() -> float:
     """Since this process was started, imports and all."""
     ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _explained(role: str, error: Exception) -> tuple[str, int]:
+    """One line for an error that is no fault of ours, and the exit code; else an empty one."""
+    if isinstance(error, UserError):
+        return str(error), EXIT_USER
+    if isinstance(error, FullError | redis.OutOfMemoryError):
+        return f"{role}: Redis is full, raise its maxmemory: {error}", EXIT_FAULT
+    if reason := refusal(error):
+        return f"{role}: Redis: {reason}", EXIT_USER
+    if isinstance(error, OSError) and is_disk_full(error):
+        where = f" (writing {error.filename})" if error.filename else ""
+        return (
+            f"{role}: the disk is full{where}; make room, then start it again (openrs up: "
+            "--resume); it goes on from the newest checkpoint"
+        ), EXIT_USER
+    return "", EXIT_FAULT
 
 
 def _listen(stop: Stop) -> None:

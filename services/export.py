@@ -4,13 +4,15 @@ import shutil
 from pathlib import Path
 
 from openrs_core.errors import RunError
+from services.learner import inventory
+from services.learner.checkpoints import newest_intact
 
 
 def export_model(source: Path, directory: Path) -> str:
-    """Copy the model of a checkpoint (or of a run's newest) to a new directory.
+    """Copy the model of a checkpoint (or of a run's newest intact one) to a new directory.
 
     Raises:
-        RunError: there is no checkpoint, or the directory exists.
+        RunError: there is no checkpoint, or it is not as it was written, or the directory exists.
     """
     checkpoint = _checkpoint(source)
     if directory.exists():
@@ -21,8 +23,10 @@ def export_model(source: Path, directory: Path) -> str:
 
 def _checkpoint(source: Path) -> Path:
     if (source / "model").is_dir():
+        if wrong := inventory.fault(source):
+            raise RunError(f"checkpoint {source}: {wrong}; give another, or the run's directory")
         return source
-    found = sorted((source / "checkpoints").glob("step-*"))
-    if not found:
-        raise RunError(f"checkpoint {source}: no checkpoint and no run with one is there")
-    return found[-1]
+    newest = newest_intact(source / "checkpoints")
+    if newest is None:
+        raise RunError(f"checkpoint {source}: no intact checkpoint and no run with one is there")
+    return newest

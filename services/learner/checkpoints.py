@@ -4,9 +4,13 @@
         state.json    version, incarnation, ledger and data cursor, the recipe's fingerprint
         model/        the policy as a plain Hugging Face directory
         optimizer/    float32 masters, AdamW's moments and step count, whole per parameter
+        files.json    size and digest of every other file; written last (see `inventory`)
 
 Written under a temporary name, synced to disk, renamed. The learner draws no random numbers (the
 data order is a function of seed and position), so there is no random state to keep.
+
+Beside them, for a moment: `partial-…` is being written, `replaced-…` makes way for another of its
+step, `removed-…` is being removed.
 """
 
 import json
@@ -18,10 +22,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from openrs_core import metrics
+from openrs_core.errors import RunError, is_disk_full
+from services.learner import inventory
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "step-"
+PREFIX, PARTIAL, REPLACED, REMOVED = "step-", "partial-", "replaced-", "removed-"
+
+LEAST_BYTES = 2**20
+"""With less than this free, a failure to write is taken for a full disk, whatever it is called."""
 
 
 class Saves(Protocol):
@@ -54,6 +63,20 @@ class State:
     ledger: dict[str, Any]
 
 
+def newest_intact(directory: Path) -> Path | None:
+    """The newest checkpoint in a run's directory of them that is as it was written.
+
+    Newest is the latest version of the latest incarnation: an earlier life of the learner may have
+    left a later step. What is torn or altered is passed over with a warning, and stays.
+    """
+    for path in _newest_first(directory, PREFIX, REPLACED):
+        wrong = _fault(path)
+        if not wrong:
+            return path
+        logger.warning("checkpoint %s is passed over: %s", path, wrong)
+    return None
+
+
 class Checkpoints:
     """The checkpoints of one run."""
 
@@ -61,38 +84,153 @@ class Checkpoints:
         self._directory, self._keep, self._tokenizer = directory, keep, tokenizer
 
     def newest(self) -> Path | None:
-        """The newest complete checkpoint."""
-        found = sorted(self._directory.glob(f"{PREFIX}*"))
-        return found[-1] if found else None
+        """The newest that is intact."""
+        return newest_intact(self._directory)
 
-    def load(self, path: Path) -> State:
-        """The small part of a checkpoint; the trainer loads its own."""
-        return State(**json.loads((path / "state.json").read_text()))
+    def load(self, path: Path, fingerprint: str) -> State:
+        """The small part of a checkpoint; the trainer loads its own.
+
+        Raises:
+            RunError: it was written under a recipe of another fingerprint.
+        """
+        state = _state(path)
+        if state.fingerprint != fingerprint:
+            raise RunError(
+                f"checkpoint {path} was written under another recipe (fingerprint "
+                f"{state.fingerprint}, not {fingerprint}); use the run's recipe, or another --run"
+            )
+        return state
 
     def save(self, trainer: Saves, state: State) -> Path:
-        """Write a checkpoint; when this returns, it survives a power cut."""
+        """Write a checkpoint; when this returns, it survives a power cut.
+
+        Raises:
+            RunError: the disk is full; what was there before is untouched.
+        """
         target = self._directory / f"{PREFIX}{state.version:06d}"
-        if target.exists():
+        if _is_of(target, state):
             return target
-        with metrics.CHECKPOINT_SECONDS.time():
-            partial = self._directory / f"partial-{state.version:06d}"
+        partial = self._directory / f"{PARTIAL}{state.version:06d}.{state.incarnation}"
+        try:
+            with metrics.CHECKPOINT_SECONDS.time():
+                self._write(partial, trainer, state)
+                _put(partial, target)
+        except Exception as error:
+            logger.warning("checkpoint %s could not be written: %s", target, error)
+            full = _filled_the_disk(error, self._directory)
             shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            trainer.save(partial / "optimizer")
-            trainer.write_model(partial / "model")
-            self._tokenizer.save_pretrained(partial / "model")
-            fields = {name: getattr(state, name) for name in state.__slots__}
-            (partial / "state.json").write_text(json.dumps(fields))
-            _sync(partial)
-            partial.rename(target)
-            _sync_directory(self._directory)
-        self._remove_old()
+            if full:
+                raise self._no_room(target) from error
+            raise
+        self._remove_old(state.incarnation)
         logger.info("checkpoint %s", target)
         return target
 
-    def _remove_old(self) -> None:
-        for path in sorted(self._directory.glob(f"{PREFIX}*"))[: -self._keep]:
-            shutil.rmtree(path)
+    def _write(self, partial: Path, trainer: Saves, state: State) -> None:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        trainer.save(partial / "optimizer")
+        trainer.write_model(partial / "model")
+        self._tokenizer.save_pretrained(partial / "model")
+        fields = {name: getattr(state, name) for name in state.__slots__}
+        (partial / "state.json").write_text(json.dumps(fields))
+        inventory.write(partial)
+        _sync(partial)
+
+    def _remove_old(self, incarnation: int) -> None:
+        """Keep the newest; what is torn stays too, and counts for none of them."""
+        whole = [
+            path
+            for path in _newest_first(self._directory, PREFIX)
+            if not inventory.fault(path, digests=False)
+        ]
+        for path in whole[self._keep :]:  # renamed first: half removed, it would look torn
+            removed = self._directory / f"{REMOVED}{path.name}"
+            shutil.rmtree(removed, ignore_errors=True)
+            path.rename(removed)
+        left = [*self._directory.glob(f"{REPLACED}*"), *self._directory.glob(f"{REMOVED}*")]
+        dead = [p for p in self._directory.glob(f"{PARTIAL}*") if _written_by(p) < incarnation]
+        for path in left + dead:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _no_room(self, target: Path) -> RunError:
+        free = _free_bytes(self._directory)
+        newest = self.newest()
+        good = f"the newest good checkpoint is {newest}" if newest else "no checkpoint is there yet"
+        return RunError(
+            f"checkpoint {target}: the disk is full ({free:,} bytes free in {self._directory}); "
+            f"{good}; make room, then start the learner again (openrs up: --resume)"
+        )
+
+
+def _state(path: Path) -> State:
+    return State(**json.loads((path / "state.json").read_text()))
+
+
+def _fault(path: Path) -> str:
+    """What is wrong with a checkpoint; empty: nothing."""
+    unreadable, _, _ = _order(path)
+    return inventory.fault(path) or ("state.json is of another openrs" if unreadable else "")
+
+
+def _is_of(path: Path, state: State) -> bool:
+    """Is this an intact checkpoint of the same life and version?"""
+    if not path.exists():
+        return False
+    if wrong := _fault(path):
+        logger.warning("checkpoint %s is replaced: %s", path, wrong)
+        return False
+    there = _state(path)
+    return (there.incarnation, there.version) == (state.incarnation, state.version)
+
+
+def _newest_first(directory: Path, *prefixes: str) -> list[Path]:
+    """By incarnation, then version; those that cannot say come first."""
+    found = [path for prefix in prefixes for path in directory.glob(f"{prefix}*")]
+    return sorted(found, key=_order, reverse=True)
+
+
+def _order(path: Path) -> tuple[bool, int, int]:
+    try:
+        state = _state(path)
+    except (OSError, ValueError, TypeError):
+        return True, 0, 0
+    return False, state.incarnation, state.version
+
+
+def _written_by(partial: Path) -> int:
+    """The incarnation in the name of one that is being written."""
+    incarnation = partial.name.rpartition(".")[2]
+    return int(incarnation) if incarnation.isdigit() else 0
+
+
+def _put(partial: Path, target: Path) -> None:
+    """Give a finished checkpoint its name; another of that name makes way, and is there until then.
+
+    A crash between the two renames leaves the other as `replaced-…`, where it is still found.
+    """
+    if target.exists():
+        aside = target.with_name(target.name.replace(PREFIX, REPLACED))
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
+    partial.rename(target)
+    _sync_directory(target.parent)
+
+
+def _filled_the_disk(error: BaseException, directory: Path) -> bool:
+    """Did it fail for want of room? Libraries hide the number in a text, or do not say at all."""
+    cause: BaseException | None = error
+    while cause:
+        hidden = "os error 28" in str(cause) or "No space left on device" in str(cause)
+        if is_disk_full(cause) or hidden:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return _free_bytes(directory) < LEAST_BYTES
+
+
+def _free_bytes(directory: Path) -> int:
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    return shutil.disk_usage(there).free
 
 
 def _sync(directory: Path) -> None:

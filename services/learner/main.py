@@ -83,7 +83,7 @@ def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
     newest = learner.checkpoints.newest()
     if newest is None:
         return Policy(next_incarnation(client, run_id, after=0), 0)
-    state = learner.checkpoints.load(newest)
+    state = learner.checkpoints.load(newest, learner.recipe.fingerprint)
     incarnation = next_incarnation(client, run_id, after=state.incarnation)
     learner.trainer.load(newest / "optimizer")
     learner.admission.ledger.restore(state.ledger, incarnation, state.version)

@@ -131,8 +131,20 @@ class Record:
         return [line for line in lines if line["kind"] == kind]
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
-        with (self.directory / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        path = self.directory / name
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            error.filename = error.filename or str(path)  # a failed write does not say of what
+            raise
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove a last line that an earlier life did not finish; the next would be joined to it."""
+    if not path.exists() or (written := path.read_bytes()).endswith(b"\n") or not written:
+        return
+    os.truncate(path, written.rfind(b"\n") + 1)
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from services.learner import inventory
+
 ROOT = Path(__file__).parents[2]
 TOY = str(ROOT / "recipes" / "toy.toml")
 
@@ -134,6 +136,14 @@ def test_an_exported_checkpoint_is_its_model_directory(tmp_path):
     model = tmp_path / "run" / "checkpoints" / "step-000030" / "model"
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
+    (model.parent / "state.json").write_text(
+        '{"version": 30, "incarnation": 1, "fingerprint": "f", "ledger": {}}'
+    )
+    inventory.write(model.parent)
     assert openrs("export", "run", "out", cwd=tmp_path).returncode == 0
     assert (tmp_path / "out" / "config.json").read_text() == "{}"
     assert "out exists" in openrs("export", "run", "out", cwd=tmp_path).stderr
+    (model / "config.json").write_text("[]")
+    for source in ("run", "run/checkpoints/step-000030"):
+        found = openrs("export", source, "other", cwd=tmp_path)
+        assert (found.returncode, "config.json was altered" in found.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""The learner's small parts: evaluation, learning rate, checkpoints, problems, the view."""
+"""The learner's small parts: evaluation, learning rate, problems, the view."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ from openrs_core.errors import RunError
 from openrs_core.ledger import Policy
 from openrs_core.recipe import Learner
 from openrs_core.recipe_file import load
-from services.learner.checkpoints import Checkpoints, State
 from services.learner.evaluation import Evaluation
 from services.learner.problems import Problem, Problems, load_problems
 from services.learner.schedule import learning_rate
@@ -27,60 +26,6 @@ class CharacterTokenizer:
 
     def apply_chat_template(self, conversation, **_options):
         return [ord(c) for message in conversation for c in message["content"]]
-
-
-class FakeTrainer:
-    """Writes what it is asked to write, or fails half-way."""
-
-    def __init__(self, fails: bool = False) -> None:
-        self.fails = fails
-
-    def save(self, directory: Path) -> None:
-        directory.mkdir(parents=True)
-        (directory / "moments").write_text("1")
-        if self.fails:
-            raise OSError("disk full")
-
-    def load(self, directory: Path) -> None:
-        assert (directory / "moments").exists()
-
-    def write_model(self, directory: Path) -> None:
-        directory.mkdir(parents=True)
-        (directory / "config.json").write_text("{}")
-
-
-class FakeTokenizer:
-    def save_pretrained(self, save_directory: Path) -> None:
-        (save_directory / "tokenizer.json").write_text("{}")
-
-
-def a_state(version: int) -> State:
-    return State(version=version, incarnation=1, fingerprint="f", ledger={"cursor": version})
-
-
-def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
-    checkpoints = Checkpoints(tmp_path, 2, FakeTokenizer())
-    path = checkpoints.save(FakeTrainer(), a_state(7))
-    assert checkpoints.newest() == path
-    assert checkpoints.load(path) == a_state(7)
-    assert {file.name for file in (path / "model").iterdir()} == {"config.json", "tokenizer.json"}
-
-
-def test_a_checkpoint_that_could_not_be_finished_is_not_there(tmp_path):
-    checkpoints = Checkpoints(tmp_path, 2, FakeTokenizer())
-    checkpoints.save(FakeTrainer(), a_state(1))
-    with pytest.raises(OSError, match="disk full"):
-        checkpoints.save(FakeTrainer(fails=True), a_state(2))
-    assert checkpoints.load(checkpoints.newest()).version == 1
-    checkpoints.save(FakeTrainer(), a_state(2))
-    assert checkpoints.load(checkpoints.newest()).version == 2
-
-
-def test_only_the_last_checkpoints_are_kept(tmp_path):
-    checkpoints = Checkpoints(tmp_path, 2, FakeTokenizer())
-    for version in (1, 2, 3, 10):
-        checkpoints.save(FakeTrainer(), a_state(version))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000003", "step-000010"]
 
 
 def rules(**changes) -> Learner:
