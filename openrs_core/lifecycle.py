@@ -102,19 +102,20 @@ def _age_seconds() -> float:
 
 def _explained(role: str, error: Exception) -> tuple[str, int]:
     """One line for an error that is no fault of ours, and the exit code; else an empty one."""
+    code, line = EXIT_USER, ""
     if isinstance(error, UserError):
-        return str(error), EXIT_USER
-    if isinstance(error, FullError | redis.OutOfMemoryError):
-        return f"{role}: Redis is full, raise its maxmemory: {error}", EXIT_FAULT
-    if reason := refusal(error):
-        return f"{role}: Redis: {reason}", EXIT_USER
-    if isinstance(error, OSError) and is_disk_full(error):
+        line = str(error)
+    elif isinstance(error, FullError | redis.OutOfMemoryError):
+        code, line = EXIT_FAULT, f"{role}: Redis is full, raise its maxmemory: {error}"
+    elif reason := refusal(error):
+        line = f"{role}: Redis: {reason}"
+    elif isinstance(error, OSError) and is_disk_full(error):
         where = f" (writing {error.filename})" if error.filename else ""
-        return (
+        line = (
             f"{role}: the disk is full{where}; make room, then start it again (openrs up: "
             "--resume); it goes on from the newest checkpoint"
-        ), EXIT_USER
-    return "", EXIT_FAULT
+        )
+    return line, code
 
 
 def _listen(stop: Stop) -> None:

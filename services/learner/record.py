@@ -147,12 +147,6 @@ def _cut_torn_line(path: Path) -> None:
     os.truncate(path, written.rfind(b"\n") + 1)
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Remove what a life that was killed while writing has left of its last line."""
-    if path.exists() and not (data := path.read_bytes()).endswith(b"\n"):
-        os.truncate(path, data.rfind(b"\n") + 1)
-
-
 def _components(groups: Iterable[Collected]) -> dict[str, float]:
     scores = [score for collected in groups for score in collected.group.scores]
     return {name: fmean(s.components[name] for s in scores) for name in scores[0].components}
