@@ -76,6 +76,11 @@ bench-publish: smollm2       ## does publishing slow a step down?
 chaos: install               ## kill anything, at any time, then audit; SEED=n; about 15 minutes
 	PYTHONPATH=. $(BIN)/python -m tests.chaos --seed $(SEED)
 
+.PHONY: soak
+MINUTES ?= 45
+soak: install                ## does anything grow that should not?
+	PYTHONPATH=. $(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
+
 .PHONY: pictures
 pictures: install            ## the terminal pictures of docs/first-run.md; needs tmux
 	$(BIN)/python docs/make_pictures.py

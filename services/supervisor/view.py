@@ -46,6 +46,7 @@ class Progress:
         if line["kind"] == "life":  # the steps after its checkpoint are made anew
             self.steps = [step for step in self.steps if step["version"] <= line["version"]]
         elif line["kind"] in self._kinds:
+            line.pop("groups", None)  # a long run has many, and nobody looks at them here
             self._kinds[line["kind"]].append(line)
 
     @property
