@@ -22,7 +22,11 @@ ROLES = ("sampler", "scorer", "learner", "redis")
 class Ring:
     """One run."""
 
-    def __init__(self, runs: Path, run: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, runs: Path, run: str, arguments: Sequence[str], log: Path, *, keep: bool = True
+    ) -> None:
+        """`keep` the append-only file whole: it then grows by all that is written."""
+        self._keep = keep
         self.directory, self.log, self.kept = runs / run, log, runs / f"{run}-aof"
         command = [sys.executable, "-m", "services.cli", "up", *arguments]
         with log.open("ab") as file:
@@ -59,8 +63,9 @@ class Ring:
     def keep_file(self) -> None:
         """Keep the append-only file whole, and out of the way of who removes it at the end."""
         source = self.directory / "redis" / aof.DIRECTORY
-        if source.exists():
-            aof.keep(source, self.kept)
+        if not self._keep or not source.exists():
+            return
+        aof.keep(source, self.kept)
         address = self.directory / "redis" / "url"
         try:
             connect(address.read_text().strip(), answer_seconds=1.0).config_set(

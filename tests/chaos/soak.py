@@ -44,7 +44,7 @@ def main() -> int:
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
     sets = [word for value in OVERRIDES for word in ("--set", value)]
-    ring = Ring(options.runs, "soak", [str(TOY), *sets], options.runs / "soak.log")
+    ring = Ring(options.runs, "soak", [str(TOY), *sets], options.runs / "soak.log", keep=False)
     try:
         looks = watch(ring, options.minutes * 60)
         line = found(ring, looks)
