@@ -3,6 +3,7 @@
 OpenRSError
 ├── UserError            the user can mend it: one line, exit code 2, no traceback
 │   ├── RecipeError      a recipe's key or value
+│   ├── LearningError    learning goes wrong: another learning rate, or better data
 │   └── RunError         a run id, a directory, an address, a model
 │       └── FencedError  another learner has taken over the run
 ├── DecodeError          bytes that are no message; they go to the dead-letter stream
@@ -27,6 +28,10 @@ class UserError(OpenRSError):
 
 class RecipeError(UserError):
     """A recipe has an unknown key, a wrong type or an impossible combination."""
+
+
+class LearningError(UserError):
+    """Steps in a row would have done harm and were skipped."""
 
 
 class RunError(UserError):

@@ -77,6 +77,9 @@ STEPS_WANTED = Gauge("openrs_learner_steps_wanted", "How many optimizer steps th
 STEP_SECONDS = Histogram(
     "openrs_learner_step_seconds", "How long a step took, by part", ["part"], buckets=_SECONDS
 )
+STEPS_SKIPPED = Counter(
+    "openrs_learner_steps_skipped", "How many steps were skipped, by reason", ["reason"]
+)
 TOKENS_TRAINED = Counter("openrs_learner_tokens", "How many completion tokens were trained on")
 REWARD = Gauge("openrs_learner_reward", "Mean reward of the last step's completions")
 REWARD_COMPONENT = Gauge(

@@ -138,6 +138,11 @@ class Learner(Section):
     """Of AdamW."""
     max_grad_norm: Positive = 1.0
     """Gradients are scaled down to this norm."""
+    spike_factor: NotNegative = 10.0
+    """A step whose gradient norm is above this many times its moving average is skipped; 0: none
+    is. A loss or gradient that is not finite always is."""
+    most_skipped: PositiveInt = 3
+    """So many skipped steps in a row end the run."""
     loss: Literal["cispo", "clip"] = "cispo"
     """`cispo`: policy gradient with the detached, capped ratio; `clip`: PPO's, asymmetric."""
     ratio_cap: Positive = 5.0

@@ -1,6 +1,7 @@
 """What stands at the far end of a loop in its tests; each refuses what it should not be given."""
 
 from concurrent.futures import Future
+from pathlib import Path
 
 from openrs_core.messages import Completion, Prompt, RolloutGroup
 from openrs_core.queue import Delivery
@@ -46,3 +47,30 @@ class FakeVerifiers:
         right = completion.text == f"\\boxed{{{reference}}}"
         future.set_result("correct" if right else "incorrect")
         return future
+
+
+class FakeSaves:
+    """Writes what it is asked to write, or fails half-way."""
+
+    def __init__(self, text: str = "moments", failure: Exception | None = None) -> None:
+        self.text, self.failure = text, failure
+
+    def save(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "moments").write_text(self.text)
+        if self.failure:
+            raise self.failure
+
+    def load(self, directory: Path) -> None:
+        assert (directory / "moments").exists()
+
+    def write_model(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "config.json").write_text("{}")
+
+
+class FakeTokenizer:
+    """Has one file."""
+
+    def save_pretrained(self, save_directory: Path) -> None:
+        (save_directory / "tokenizer.json").write_text("{}")

@@ -14,7 +14,7 @@ from openrs_core import metrics
 from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.errors import FullError, StoppedError
 from openrs_core.keys import STAGES
-from openrs_core.ledger import ENDS, Issued, Ledger, Policy
+from openrs_core.ledger import ENDS, End, Issued, Ledger, Policy
 from openrs_core.messages import Prompt, Sampling, ScoredGroup
 from openrs_core.queue import Delivery, Queue
 from openrs_core.recipe import Recipe
@@ -115,10 +115,11 @@ class Admission:
             elif patience.is_over(len(self._evaluation.prompts)):
                 self._send_lost()
 
-    def settle(self, groups: Iterable[Collected]) -> None:
-        """These groups are in the weights now; they are acknowledged by the next checkpoint."""
+    def settle(self, groups: Iterable[Collected], how: End = "trained") -> None:
+        """These groups are in the weights now, or never will be (their step was skipped): they are
+        acknowledged by the next checkpoint."""
         for collected in groups:
-            self.ledger.end(collected.issued.group_id, "trained")
+            self.ledger.end(collected.issued.group_id, how)
             self._trained.append(self._held.pop(collected.issued.group_id))
 
     def checkpointed(self) -> None:

@@ -1,7 +1,7 @@
 """Checkpoints: everything a resumed learner needs, written so that it is whole or not there.
 
     step-000030/
-        state.json    version, incarnation, ledger and data cursor, the recipe's fingerprint
+        state.json    version, incarnation, ledger and data cursor, health, the recipe's fingerprint
         model/        the policy as a plain Hugging Face directory
         optimizer/    float32 masters, AdamW's moments and step count, whole per parameter
         files.json    size and digest of every other file; written last (see `inventory`)
@@ -61,6 +61,7 @@ class State:
     incarnation: int
     fingerprint: str
     ledger: dict[str, Any]
+    health: dict[str, Any]
 
 
 def newest_intact(directory: Path) -> Path | None:
@@ -82,6 +83,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path, keep: int, tokenizer: SavesPretrained) -> None:
         self._directory, self._keep, self._tokenizer = directory, keep, tokenizer
+        self._written: Path | None = None
 
     def newest(self) -> Path | None:
         """The newest that is intact."""
@@ -108,7 +110,7 @@ class Checkpoints:
             RunError: the disk is full; what was there before is untouched.
         """
         target = self._directory / f"{PREFIX}{state.version:06d}"
-        if _is_of(target, state):
+        if _is_of(target, state, digests=target != self._written):  # while Redis is full, often
             return target
         partial = self._directory / f"{PARTIAL}{state.version:06d}.{state.incarnation}"
         try:
@@ -122,6 +124,7 @@ class Checkpoints:
             if full:
                 raise self._no_room(target) from error
             raise
+        self._written = target
         self._remove_old(state.incarnation)
         logger.info("checkpoint %s", target)
         return target
@@ -167,17 +170,19 @@ def _state(path: Path) -> State:
     return State(**json.loads((path / "state.json").read_text()))
 
 
-def _fault(path: Path) -> str:
+def _fault(path: Path, *, digests: bool = True) -> str:
     """What is wrong with a checkpoint; empty: nothing."""
     unreadable, _, _ = _order(path)
-    return inventory.fault(path) or ("state.json is of another openrs" if unreadable else "")
+    return inventory.fault(path, digests=digests) or (
+        "state.json is of another openrs" if unreadable else ""
+    )
 
 
-def _is_of(path: Path, state: State) -> bool:
+def _is_of(path: Path, state: State, *, digests: bool) -> bool:
     """Is this an intact checkpoint of the same life and version?"""
     if not path.exists():
         return False
-    if wrong := _fault(path):
+    if wrong := _fault(path, digests=digests):
         logger.warning("checkpoint %s is replaced: %s", path, wrong)
         return False
     there = _state(path)

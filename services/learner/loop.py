@@ -6,12 +6,14 @@ sampled under them are issued, and groups are acknowledged only once a checkpoin
 whatever moment it dies at, what is in the newest checkpoint is trained once, and the rest again.
 """
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
 from typing import Protocol
 
 from openrs_core import metrics
+from openrs_core.errors import LearningError
 from openrs_core.lease import Lease
 from openrs_core.ledger import Policy
 from openrs_core.recipe import Recipe
@@ -21,16 +23,20 @@ from services.learner.advantages import advantages
 from services.learner.batch import Sequence, token_weights
 from services.learner.checkpoints import Checkpoints, Saves, State
 from services.learner.evaluation import Evaluation
+from services.learner.health import Health
 from services.learner.record import Record, Spent
 from services.learner.schedule import learning_rate
 from services.learner.trainer import StepStats
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer(Saves, Protocol):
     """What the loop asks of the training step."""
 
-    def train(self, sequences: list[Sequence], lr: float) -> StepStats:
-        """One optimizer step on the whole batch."""
+    def train(self, sequences: list[Sequence], lr: float, norm_limit: float) -> StepStats:
+        """One optimizer step on the whole batch; none where the gradient's norm is above the
+        limit, or something is not finite."""
 
     def weights(self) -> Snapshot:
         """The policy; `change` counts from here."""
@@ -54,6 +60,7 @@ class Learner:
     checkpoints: Checkpoints
     record: Record
     lease: Lease
+    health: Health
 
 
 STUCK_SECONDS = 1.0
@@ -74,10 +81,11 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
         groups = admission.collect(policy, stop)
         if not groups:
             break
-        policy = step(learner, policy, groups, begun)
+        before, policy = policy, step(learner, policy, groups, begun)
         if policy.version < rules.steps:
             admission.issue(policy)  # samplers need not wait for the next collect
-        if policy.version % rules.checkpoint_every == 0 or is_stuck(learner):
+        due = policy != before and policy.version % rules.checkpoint_every == 0
+        if due or is_stuck(learner):
             checkpoint(learner, policy)
         admission.observe()
     if policy.version == rules.steps:
@@ -87,10 +95,17 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
 
 
 def step(learner: Learner, policy: Policy, groups: list[Collected], begun: float) -> Policy:
-    """One optimizer step, published and on record; the policy it made. Collecting began `begun`."""
+    """One optimizer step, published and on record; the policy it made. Collecting began `begun`.
+
+    A step that would do harm is not made: the policy is the same then, and nothing is published.
+    """
     rules, collected = learner.recipe.learner, time.monotonic()
     lr = learning_rate(policy.version, rules)
-    stats = learner.trainer.train(sequences(groups, learner.recipe), lr)
+    stats = learner.trainer.train(sequences(groups, learner.recipe), lr, learner.health.limit)
+    if stats.skipped:
+        skip(learner, policy, groups, stats)
+        return policy
+    learner.health.made(stats)
     trained = time.monotonic()
     policy = Policy(policy.incarnation, policy.version + 1)
     learner.admission.settle(groups)
@@ -100,6 +115,26 @@ def step(learner: Learner, policy: Policy, groups: list[Collected], begun: float
     if learner.evaluation.due(policy.version) and policy.version < rules.steps:
         learner.evaluation.begin(policy, time.time())
     return policy
+
+
+def skip(learner: Learner, policy: Policy, groups: list[Collected], stats: StepStats) -> None:
+    """Let go of the groups of a step that was not made.
+
+    Raises:
+        LearningError: it was one too many in a row.
+    """
+    reason = learner.health.skipped(stats)
+    logger.warning(
+        "the step from version %d is skipped, its %d groups end as failed: %s",
+        policy.version,
+        len(groups),
+        reason,
+    )
+    learner.admission.settle(groups, "failed")
+    learner.record.skipped(policy, groups, stats, reason)
+    if learner.health.is_over:
+        newest = learner.checkpoints.newest()
+        raise LearningError(learner.health.verdict(reason, newest))
 
 
 def sequences(groups: list[Collected], recipe: Recipe) -> list[Sequence]:
@@ -179,6 +214,7 @@ def checkpoint(learner: Learner, policy: Policy) -> None:
         incarnation=policy.incarnation,
         fingerprint=learner.recipe.fingerprint,
         ledger=learner.admission.ledger.state(),
+        health=learner.health.state(),
     )
     learner.checkpoints.save(learner.trainer, state)
     learner.admission.checkpointed()

@@ -87,6 +87,7 @@ def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
     incarnation = next_incarnation(client, run_id, after=state.incarnation)
     learner.trainer.load(newest / "optimizer")
     learner.admission.ledger.restore(state.ledger, incarnation, state.version)
+    learner.health.restore(state.health)
     logger.info("resumed at step %d from %s", state.version, newest)
     return Policy(incarnation, state.version)
 
@@ -101,6 +102,7 @@ def build(
     from services.learner.admission import Admission
     from services.learner.checkpoints import Checkpoints
     from services.learner.evaluation import Evaluation
+    from services.learner.health import Health
     from services.learner.loop import Learner
     from services.learner.problems import load_problems
     from services.learner.record import Record
@@ -125,5 +127,6 @@ def build(
         publisher=publisher,
         checkpoints=Checkpoints(directory / "checkpoints", rules.keep_checkpoints, tokenizer),
         record=record,
+        health=Health(rules),
         lease=lease,
     )

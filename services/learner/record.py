@@ -2,20 +2,22 @@
 
 recipe.json     the resolved recipe
 metrics.jsonl   one line per life of the learner (`"kind": "life"`), per step (`"step"`), per
-                evaluation (`"evaluation"`) and per publication of weights (`"weights"`)
+                step that was not made (`"skipped"`), per evaluation (`"evaluation"`) and per
+                publication of weights (`"weights"`)
 samples.jsonl   one completion per step, to read
 summary.json    the last line of the run
 checkpoints/    see `checkpoints`
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 from openrs_core import metrics
 from openrs_core.ledger import Policy
@@ -23,6 +25,7 @@ from openrs_core.messages import WeightsManifest
 from openrs_core.recipe import Recipe
 from services.learner.admission import Collected
 from services.learner.evaluation import Evaluated
+from services.learner.guard import Skipped
 from services.learner.trainer import StepStats
 
 
@@ -44,6 +47,9 @@ class Record:
         for name in ("metrics.jsonl", "samples.jsonl"):
             _cut_torn_line(directory / name)
         metrics.STEPS_WANTED.set(recipe.learner.steps)
+        for reason in get_args(Skipped):
+            if reason:  # from 0 on: Prometheus sees no increase in a series that begins with 1
+                metrics.STEPS_SKIPPED.labels(reason)
 
     def life(self, policy: Policy) -> None:
         """A life of the learner begins with this policy; later steps of earlier lives are void."""
@@ -70,12 +76,25 @@ class Record:
             "truncated": fmean(completion.finish_reason == "length" for completion in drawn),
             "staleness_max": max(collected.staleness for collected in groups),
             "staleness_mean": fmean(collected.staleness for collected in groups),
-            "completions": len(drawn), "lr": lr, **asdict(stats), "seconds": asdict(spent),
+            "completions": len(drawn), "lr": lr, **_facts(stats), "seconds": asdict(spent),
             "groups": [_made_by(collected) for collected in groups],
         }  # fmt: skip
         self._append("metrics.jsonl", line)
         self._sample(made, groups[0])
         _observe(line, groups, stats, spent)
+
+    def skipped(
+        self, policy: Policy, groups: Sequence[Collected], stats: StepStats, reason: str
+    ) -> None:
+        """One step that was not made; the policy stays `policy`."""
+        line = {
+            "kind": "skipped", "time": time.time(), "version": policy.version,
+            "incarnation": policy.incarnation, "reason": reason, "loss": _finite(stats.loss),
+            "grad_norm": _finite(stats.grad_norm),
+            "groups": [_made_by(collected) for collected in groups],
+        }  # fmt: skip
+        self._append("metrics.jsonl", line)
+        metrics.STEPS_SKIPPED.labels(stats.skipped).inc()
 
     def evaluated(self, result: Evaluated) -> None:
         """One finished evaluation."""
@@ -150,6 +169,16 @@ def _cut_torn_line(path: Path) -> None:
 def _components(groups: Iterable[Collected]) -> dict[str, float]:
     scores = [score for collected in groups for score in collected.group.scores]
     return {name: fmean(s.components[name] for s in scores) for name in scores[0].components}
+
+
+def _facts(stats: StepStats) -> dict[str, Any]:
+    """Of a step that was made."""
+    return {name: value for name, value in asdict(stats).items() if name != "skipped"}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no number for the others."""
+    return value if math.isfinite(value) else None
 
 
 def _made_by(collected: Collected) -> dict[str, Any]:

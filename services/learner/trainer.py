@@ -7,6 +7,7 @@ The gradient is accumulated by hand: the boundary is set for every micro-batch, 
 with its own count would drop all but the last.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
@@ -25,6 +26,7 @@ from openrs_core.weights import Change, Layout, Snapshot
 from services.learner import optimizer_state, ranks
 from services.learner.batch import MicroBatch, Sequence, assemble, cut
 from services.learner.difference import Difference, spec
+from services.learner.guard import Guard, Skipped
 from services.learner.loss import token_loss
 from services.learner.optimizer_state import Stored
 from services.learner.policy import Policy, load_policy
@@ -42,6 +44,8 @@ class StepStats:
     ratio_max: float
     clipped: float
     tokens: int
+    skipped: Skipped = ""
+    """Why the step was not made; empty: it was."""
 
 
 class DeepSpeedTrainer:
@@ -55,6 +59,7 @@ class DeepSpeedTrainer:
         self._tied = policy.model.config.tie_word_embeddings
         self._engine = _initialize(policy, recipe)
         optimizer_state.wake(self._engine, self._one_token())
+        self._guard = Guard(self._engine)
         self._reference = self._load_reference(recipe, model)
         self._difference = Difference(self._layout())
 
@@ -63,11 +68,13 @@ class DeepSpeedTrainer:
         """0 leads."""
         return dist.get_rank()
 
-    def train(self, sequences: Many[Sequence], lr: float) -> StepStats:
-        """One optimizer step on the whole batch (rank 0)."""
-        payload = {"lr": lr, "sequences": [asdict(sequence) for sequence in sequences]}
-        self._tell({"do": "train", **payload})
-        return self._train(sequences, lr)
+    def train(
+        self, sequences: Many[Sequence], lr: float, norm_limit: float = math.inf
+    ) -> StepStats:
+        """One optimizer step on the whole batch (rank 0); none if it would do harm."""
+        packed = [asdict(sequence) for sequence in sequences]
+        self._tell({"do": "train", "sequences": packed, "lr": lr, "norm_limit": norm_limit})
+        return self._train(sequences, lr, norm_limit)
 
     def save(self, directory: Path) -> None:
         """Write masters and moments, with the help of every rank (rank 0)."""
@@ -94,7 +101,8 @@ class DeepSpeedTrainer:
         """Do what rank 0 does, until it closes (the other ranks)."""
         while (order := self._hear())["do"] != "close":
             if order["do"] == "train":
-                self._train([_sequence(packed) for packed in order["sequences"]], order["lr"])
+                sequences = [_sequence(packed) for packed in order["sequences"]]
+                self._train(sequences, order["lr"], order["norm_limit"])
             elif order["do"] == "save":
                 self._save(Path(order["directory"]))
             elif order["do"] == "load":
@@ -128,7 +136,7 @@ class DeepSpeedTrainer:
 
     # --- every rank ------------------------------------------------------------------------
 
-    def _train(self, sequences: Many[Sequence], lr: float) -> StepStats:
+    def _train(self, sequences: Many[Sequence], lr: float, norm_limit: float) -> StepStats:
         size, rules = dist.get_world_size(), self._rules
         ours = cut(sequences, rules.tokens_per_micro_batch, size, rules.layout)[self.rank]
         for group in self._engine.optimizer.param_groups:
@@ -138,8 +146,9 @@ class DeepSpeedTrainer:
             batch = assemble(part, rules.layout, self._pad).to(self._engine.device)
             self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
             sums = _merge(sums, self._backward(batch, size))
-        self._engine.step()
-        return self._stats(sums)
+        total, ratio_max = self._over_all_ranks(sums)
+        skipped = self._guard.step(loss=total[0], norm_limit=norm_limit)
+        return self._stats(total, ratio_max, skipped)
 
     def _backward(self, batch: MicroBatch, ranks: int) -> Tensor:
         """Accumulate one micro-batch's gradient; its sums for the statistics."""
@@ -156,20 +165,24 @@ class DeepSpeedTrainer:
         totals = [loss.detach(), *(values.detach().sum() for values in per_token), ratio_max]
         return torch.stack([total.double().cpu() for total in totals])
 
-    def _stats(self, sums: Tensor) -> StepStats:
+    def _over_all_ranks(self, sums: Tensor) -> tuple[list[float], float]:
         total = sums.to(self._engine.device)
         highest = total[-1:].clone()  # a maximum, not a sum: kept apart from what is added up
         dist.all_reduce(total)
         dist.all_reduce(highest, op=dist.ReduceOp.MAX)
-        loss, entropy, mismatch, clipped, tokens, _ = total.tolist()
+        return total.tolist(), highest.item()
+
+    def _stats(self, total: list[float], ratio_max: float, skipped: Skipped) -> StepStats:
+        loss, entropy, mismatch, clipped, tokens, _ = total
         return StepStats(
             loss=loss,
             grad_norm=float(self._engine.get_global_grad_norm() or 0.0),
             entropy=entropy / tokens,
             mismatch_kl=mismatch / tokens,
-            ratio_max=highest.item(),
+            ratio_max=ratio_max,
             clipped=clipped / tokens,
             tokens=int(tokens),
+            skipped=skipped,
         )
 
     def _load_reference(self, recipe: Recipe, model: str) -> Policy | None:

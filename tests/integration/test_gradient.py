@@ -102,12 +102,12 @@ class Observed(DeepSpeedTrainer):
         self._engines = {1: self._engine} | {n: other._engine for n, other in others.items()}
         self._directory = directory
 
-    def _train(self, sequences: list[Sequence], lr: float) -> StepStats:
+    def _train(self, sequences: list[Sequence], lr: float, norm_limit: float) -> StepStats:
         for self._way in RIGHT + WRONG:
             self._engine = self._engines[self._way.zero_stage]
             changes = {"layout": self._way.layout, "tokens_per_micro_batch": self._way.budget}
             self._rules = self._rules.model_copy(update=changes)
-            stats = super()._train(sequences, lr)
+            stats = super()._train(sequences, lr, norm_limit)
             if self.rank == 0:
                 self._write(stats)
         return stats

@@ -5,6 +5,7 @@ Real DeepSpeed on the CPU, one process and several (gloo), ZeRO 1, 2 and 3, floa
 `python tests/integration/test_resume.py write|resume DTYPE MODEL SOURCE DIRECTORY` is one rank.
 """
 
+import math
 import sys
 from itertools import product
 from pathlib import Path
@@ -62,7 +63,7 @@ def a_trainer(stage: int, dtype: str, model: str) -> DeepSpeedTrainer:
 
 def train(trainer: DeepSpeedTrainer, first: int, count: int) -> None:
     for seed in range(first, first + count):
-        trainer._train(a_batch(seed), LR)
+        trainer._train(a_batch(seed), LR, math.inf)
 
 
 def load(trainer: DeepSpeedTrainer, directory: Path) -> None:

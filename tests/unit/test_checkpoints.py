@@ -18,33 +18,9 @@ from openrs_core.recipe_file import load
 from services.learner.checkpoints import Checkpoints, State
 from services.learner.optimizer_state import Stored
 from services.learner.record import Record
+from tests.fakes import FakeSaves, FakeTokenizer
 
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
-
-
-class FakeTrainer:
-    """Writes what it is asked to write, or fails half-way."""
-
-    def __init__(self, text: str = "moments", failure: Exception | None = None) -> None:
-        self.text, self.failure = text, failure
-
-    def save(self, directory: Path) -> None:
-        directory.mkdir(parents=True)
-        (directory / "moments").write_text(self.text)
-        if self.failure:
-            raise self.failure
-
-    def load(self, directory: Path) -> None:
-        assert (directory / "moments").exists()
-
-    def write_model(self, directory: Path) -> None:
-        directory.mkdir(parents=True)
-        (directory / "config.json").write_text("{}")
-
-
-class FakeTokenizer:
-    def save_pretrained(self, save_directory: Path) -> None:
-        (save_directory / "tokenizer.json").write_text("{}")
 
 
 def checkpoints(directory: Path, keep: int = 2) -> Checkpoints:
@@ -52,14 +28,14 @@ def checkpoints(directory: Path, keep: int = 2) -> Checkpoints:
 
 
 def a_state(version: int, incarnation: int = 1) -> State:
-    ledger = {"cursor": version}
-    return State(version=version, incarnation=incarnation, fingerprint="f", ledger=ledger)
+    ledger, health = {"cursor": version}, {"made": version}
+    return State(version, incarnation, fingerprint="f", ledger=ledger, health=health)
 
 
 def save(directory: Path, *policies: tuple[int, int], keep: int = 2) -> list[Path]:
     """Checkpoints of these incarnations and versions."""
     kept = checkpoints(directory, keep)
-    return [kept.save(FakeTrainer(), a_state(version, life)) for life, version in policies]
+    return [kept.save(FakeSaves(), a_state(version, life)) for life, version in policies]
 
 
 def names(directory: Path) -> list[str]:
@@ -159,7 +135,7 @@ def test_the_same_step_of_another_life_is_replaced(tmp_path):
 
 def test_one_that_is_there_already_is_not_written_again(tmp_path):
     [path] = save(tmp_path, (1, 30))
-    again = checkpoints(tmp_path).save(FakeTrainer("other"), a_state(30))
+    again = checkpoints(tmp_path).save(FakeSaves("other"), a_state(30))
     assert (again / "optimizer" / "moments").read_text() == "moments"
     assert again == path
 
@@ -194,7 +170,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
 def test_a_checkpoint_that_could_not_be_finished_is_not_there(tmp_path):
     save(tmp_path, (1, 1))
     with pytest.raises(OSError, match="no such luck"):
-        checkpoints(tmp_path).save(FakeTrainer(failure=OSError("no such luck")), a_state(2))
+        checkpoints(tmp_path).save(FakeSaves(failure=OSError("no such luck")), a_state(2))
     assert names(tmp_path) == ["step-000001"]
     save(tmp_path, (1, 2))
     assert names(tmp_path) == ["step-000001", "step-000002"]
@@ -215,7 +191,7 @@ def test_a_checkpoint_that_could_not_be_finished_is_not_there(tmp_path):
 def test_a_full_disk_is_said_in_one_line_and_costs_nothing_older(tmp_path, failure):
     [path] = save(tmp_path, (1, 1), keep=1)
     with pytest.raises(RunError) as said:
-        checkpoints(tmp_path, keep=1).save(FakeTrainer(failure=failure), a_state(2))
+        checkpoints(tmp_path, keep=1).save(FakeSaves(failure=failure), a_state(2))
     line = str(said.value)
     assert "step-000002: the disk is full" in line
     assert f"bytes free in {tmp_path}" in line
@@ -236,7 +212,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-class HeavyTrainer(FakeTrainer):
+class HeavyTrainer(FakeSaves):
     """Writes as the real one does."""
 
     def __init__(self, values: int) -> None:

@@ -137,7 +137,7 @@ def test_an_exported_checkpoint_is_its_model_directory(tmp_path):
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
     (model.parent / "state.json").write_text(
-        '{"version": 30, "incarnation": 1, "fingerprint": "f", "ledger": {}}'
+        '{"version": 30, "incarnation": 1, "fingerprint": "f", "ledger": {}, "health": {}}'
     )
     inventory.write(model.parent)
     assert openrs("export", "run", "out", cwd=tmp_path).returncode == 0
