@@ -251,7 +251,8 @@ def dead_list(
     """List the messages that were buried, newest first."""
     from services.monitor.dead import DeadLetters, show_list
 
-    typer.echo(show_list(DeadLetters(run, runs, redis), last, as_json=as_json))
+    with DeadLetters(run, runs, redis) as found:
+        typer.echo(show_list(found, last, as_json=as_json))
 
 
 @dead.command("show")
@@ -264,7 +265,8 @@ def dead_show(
     """Show one of them: why it was buried, and the message itself."""
     from services.monitor.dead import DeadLetters, show_one
 
-    typer.echo(show_one(DeadLetters(run, runs, redis), letter))
+    with DeadLetters(run, runs, redis) as found:
+        typer.echo(show_one(found, letter))
 
 
 @dead.command("requeue")
@@ -280,8 +282,9 @@ def dead_requeue(
     """Put them back into the streams they came from."""
     from services.monitor.dead import DeadLetters, put_back
 
-    for line in put_back(DeadLetters(run, runs, redis), letters or [], every=every):
-        typer.echo(line)
+    with DeadLetters(run, runs, redis) as found:
+        for line in put_back(found, letters or [], every=every):
+            typer.echo(line)
 
 
 def _own_name(role: str) -> str:

@@ -68,7 +68,14 @@ class DeadLetters:
         self._client: redis.Redis = connect(url)
         known = [self._keys.recipe, self._keys.buried, *map(self._keys.stage, STAGES)]
         if not self._client.exists(*known):
+            self._client.close()
             raise RunError(f"run {self.run!r}: nothing of it in Redis; check the run id, --redis")
+
+    def __enter__(self) -> "DeadLetters":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def newest_first(self) -> Iterator[Letter]:
         """Every letter, without the bodies."""

@@ -35,7 +35,8 @@ def bury(client, run_id, queue):
 def found(client, run_id, redis_url, tmp_path, queue):
     """The run's dead letters, as the commands see them."""
     queue()  # its streams
-    return DeadLetters(run_id, tmp_path, redis_url)
+    with DeadLetters(run_id, tmp_path, redis_url) as found:
+        yield found
 
 
 def test_letters_are_listed_newest_first_with_what_is_known_of_them(found, bury):

@@ -115,7 +115,7 @@ def outcome(redis_url):
     queue, stop = Queue(client, "hostile", "learner"), threading.Event()
     pool = VerifierPool(RULES)
     watched, before = Watched(pool), counters()
-    scorer = Queue(connect(redis_url), "hostile", "scorer")
+    scorer = Queue(client, "hostile", "scorer")
     threads = [
         threading.Thread(target=run, args=(scorer, watched, RULES, stop)),
         threading.Thread(target=watched.watch, args=(stop,)),
@@ -146,6 +146,7 @@ def outcome(redis_url):
             verdicts[case.name].append(score.verdict)
             rewards[case.name].append(score.reward)
     left_over = children_of(forkserver._forkserver._forkserver_pid)
+    client.close()
     return Outcome(
         verdicts, rewards, watched.seconds, counted, ordinary, by_ordinary, left_over
     )  # fmt: skip
