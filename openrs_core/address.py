@@ -193,7 +193,7 @@ def _by_server(error: redis.RedisError) -> str | None:
     if isinstance(error, redis.AuthenticationError):
         return _by_login(said)
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return f"not permitted ({said}); give the user the rights in docs/operations.md"
+        return f"not permitted by Redis ({said}); give the user the rights in docs/operations.md"
     if isinstance(error, redis.ResponseError) and re.search("unknown command.*AUTH", said):
         return "the server does not know AUTH; is it a Redis?"
     protected = f"the server is in protected mode; give it a password, and {_PASSWORD}"

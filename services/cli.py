@@ -33,8 +33,7 @@ def _refuse_long(name: str | None) -> str | None:
 
 def _by_environment(context: typer.Context, value: str | None) -> str | None:
     """The address, whose password may come from the environment but not from the command line."""
-    source = context.get_parameter_source("redis")
-    if value and source and source.name == "COMMANDLINE":
+    if (source := context.get_parameter_source("redis")) and source.name == "COMMANDLINE" and value:
         refuse_password(value)
     return value
 
@@ -54,9 +53,7 @@ Overrides = Annotated[
 Run = Annotated[
     str, typer.Option("--run", envvar="OPENRS_RUN", help="Run id; the same for all its processes.")
 ]
-RedisUrl = Annotated[
-    str, _redis_option("redis://, rediss:// or unix:// address, without a password.")
-]
+RedisUrl = Annotated[str, _redis_option("redis://, rediss:// or unix:// address, no password.")]
 Name = Annotated[
     str | None,
     typer.Option(
@@ -297,11 +294,8 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(EXIT_FORCED)
-    except UserError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(EXIT_USER)
-    except NoPermissionError as error:
-        sys.stderr.write(f"redis: {refusal(error)}\n")
+    except (UserError, NoPermissionError) as error:
+        sys.stderr.write(f"{refusal(error) or error}\n")
         sys.exit(EXIT_USER)
 
 

@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with redis.Redis.from_url(server.url) as client:
         client.execute_command("ACL", "SETUSER", "ring", "on", f">{PASSWORD}", *RIGHTS)
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_a_user_without_rights_costs_one_line_and_leaves_nothing(command, server
         "OPENRS_REDIS_PASSWORD": "guest-pw",
     }  # fmt: skip
     line = said_in_one_line(openrs(COMMANDS[command], tmp_path, **environment))
-    assert "not permitted (User guest has no permissions to run" in line
+    assert "not permitted by Redis (User guest has no permissions to run" in line
     assert "guest-pw" not in line
     assert (keys(server), list(tmp_path.iterdir())) == (before, [])
 
