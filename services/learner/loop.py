@@ -81,7 +81,7 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
         groups = admission.collect(policy, stop)
         if not groups:
             break
-        before, policy = policy, step(learner, policy, groups, begun)
+        before, policy = policy, step(learner, policy, groups, begun, stop)
         if policy.version < rules.steps:
             admission.issue(policy)  # samplers need not wait for the next collect
         due = policy != before and policy.version % rules.checkpoint_every == 0
@@ -94,7 +94,13 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
     return policy
 
 
-def step(learner: Learner, policy: Policy, groups: list[Collected], begun: float) -> Policy:
+def step(
+    learner: Learner,
+    policy: Policy,
+    groups: list[Collected],
+    begun: float,
+    stop: threading.Event,
+) -> Policy:
     """One optimizer step, published and on record; the policy it made. Collecting began `begun`.
 
     A step that would do harm is not made: the policy is the same then, and nothing is published.
@@ -109,9 +115,10 @@ def step(learner: Learner, policy: Policy, groups: list[Collected], begun: float
     trained = time.monotonic()
     policy = Policy(policy.incarnation, policy.version + 1)
     learner.admission.settle(groups)
-    publish(learner, policy)  # sent beside what follows
+    change = difference(learner)
     spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
-    learner.record.step(policy, groups, stats, lr, spent)
+    learner.record.step(policy, groups, stats, lr, spent)  # before a checkpoint could hold it
+    publish(learner, policy, change, stop)  # sent beside what follows
     if learner.evaluation.due(policy.version) and policy.version < rules.steps:
         learner.evaluation.begin(policy, time.time())
     return policy
@@ -159,14 +166,23 @@ def sequences(groups: list[Collected], recipe: Recipe) -> list[Sequence]:
     ]
 
 
-def publish(learner: Learner, policy: Policy) -> None:
-    """Find what the step changed and hand it over; it becomes visible while the loop goes on."""
+def difference(learner: Learner) -> Change:
+    """What the step changed, once the version before is on its way no more (or Redis is full)."""
     with metrics.PUBLISH_SECONDS.labels("difference").time():
         change = learner.trainer.change()
     with metrics.PUBLISH_SECONDS.labels("wait").time():
-        while not learner.publisher.drain(STUCK_SECONDS):
-            if learner.publisher.is_stuck:
-                checkpoint(learner, policy)
+        while not learner.publisher.drain(STUCK_SECONDS) and not learner.publisher.is_stuck:
+            pass
+    return change
+
+
+def publish(learner: Learner, policy: Policy, change: Change, stop: threading.Event) -> None:
+    """Hand over what the step changed; it becomes visible while the loop goes on."""
+    while not learner.publisher.drain(STUCK_SECONDS):
+        if stop.is_set():
+            return
+        if learner.publisher.is_stuck:
+            checkpoint(learner, policy)
     learner.publisher.publish(policy, change)
     note_published(learner)
 
@@ -183,9 +199,13 @@ def note_published(learner: Learner) -> None:
 
 
 def finish(learner: Learner, policy: Policy) -> None:
-    """Leave nothing on its way: a last checkpoint, the last weights visible and on record."""
+    """Leave nothing on its way: a last checkpoint, the last weights visible and on record.
+
+    Redis may be full, or away: then what is in the checkpoint is published by the next life.
+    """
     checkpoint(learner, policy)
-    learner.publisher.drain()
+    while not learner.publisher.drain(STUCK_SECONDS) and not learner.publisher.is_stuck:
+        pass
     note_published(learner)
 
 
