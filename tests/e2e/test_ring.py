@@ -126,22 +126,6 @@ def test_a_process_stops_at_once_while_it_is_still_loading(tmp_path, redis_url, 
     assert session(process.pid) == []
 
 
-def test_a_process_that_dies_is_shown_with_its_last_lines(tmp_path):
-    """`openrs up` ends with a failure of its own, and leaves nothing running."""
-    log = tmp_path / "up.log"
-    process = start(log, "up", str(TOY), "--run", "broken", "--runs", str(tmp_path), *sets(SHORT))
-    sampler = ["pgrep", "-f", f"services.cli sampler --run broken --recipe {tmp_path}"]
-
-    def found() -> list[str]:
-        return subprocess.run(sampler, capture_output=True, text=True, check=False).stdout.split()
-
-    wait_until(lambda: found() and len(lines(tmp_path / "broken", "step")) >= 1, "a step", 200)
-    subprocess.run(["kill", "-9", *found()], check=True)
-    assert process.wait(60) == 1
-    assert "sampler-0 ended with exit code -9; the end of" in log.read_text()
-    wait_until(lambda: not processes_of(tmp_path), "everything to end", seconds=15)
-
-
 def test_another_recipe_is_refused_by_name(tmp_path, redis_url):
     """A process that joins a run must hold the run's recipe."""
     shared = ["--recipe", str(TOY), "--run", "agreed", "--redis", redis_url]
