@@ -126,7 +126,9 @@ def outcome(redis_url):
     scored: list[ScoredGroup] = []
 
     def all_back() -> bool:
-        scored.extend(taken.message for taken in queue.read("scored", ScoredGroup, 99))
+        taken = queue.read("scored", ScoredGroup, 99)
+        queue.ack("scored", taken)
+        scored.extend(delivery.message for delivery in taken)
         return len(scored) == len(by_group)
 
     wait_until(all_back, "every group", 200)
