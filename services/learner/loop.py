@@ -9,11 +9,12 @@ whatever moment it dies at, what is in the newest checkpoint is trained once, an
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from openrs_core import metrics
-from openrs_core.errors import LearningError
+from openrs_core.errors import LearningError, StoppedError
 from openrs_core.lease import Lease
 from openrs_core.ledger import Policy
 from openrs_core.recipe import Recipe
@@ -82,16 +83,24 @@ def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
         if not groups:
             break
         before, policy = policy, step(learner, policy, groups, begun, stop)
-        if policy.version < rules.steps:
-            admission.issue(policy)  # samplers need not wait for the next collect
-        due = policy != before and policy.version % rules.checkpoint_every == 0
-        if due or is_stuck(learner):
-            checkpoint(learner, policy)
-        admission.observe()
+        with suppress(StoppedError):  # Redis is away, and we are to stop: the loop ends here
+            follow_up(learner, before, policy)
     if policy.version == rules.steps:
-        evaluate(learner, policy, stop)
+        with suppress(StoppedError):
+            evaluate(learner, policy, stop)
     finish(learner, policy)
     return policy
+
+
+def follow_up(learner: Learner, before: Policy, policy: Policy) -> None:
+    """After a step: room for new prompts, and a checkpoint when it is time."""
+    rules = learner.recipe.learner
+    if policy.version < rules.steps:
+        learner.admission.issue(policy)  # samplers need not wait for the next collect
+    due = policy != before and policy.version % rules.checkpoint_every == 0
+    if due or is_stuck(learner):
+        checkpoint(learner, policy)
+    learner.admission.observe()
 
 
 def step(
@@ -118,7 +127,8 @@ def step(
     change = difference(learner)
     spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
     learner.record.step(policy, groups, stats, lr, spent)  # before a checkpoint could hold it
-    publish(learner, policy, change, stop)  # sent beside what follows
+    with suppress(StoppedError):  # the next life names what its checkpoint holds
+        publish(learner, policy, change, stop)  # sent beside what follows
     if learner.evaluation.due(policy.version) and policy.version < rules.steps:
         learner.evaluation.begin(policy, time.time())
     return policy
@@ -170,7 +180,7 @@ def difference(learner: Learner) -> Change:
     """What the step changed, once the version before is on its way no more (or Redis is full)."""
     with metrics.PUBLISH_SECONDS.labels("difference").time():
         change = learner.trainer.change()
-    with metrics.PUBLISH_SECONDS.labels("wait").time():
+    with metrics.PUBLISH_SECONDS.labels("wait").time(), suppress(StoppedError):
         while not learner.publisher.drain(STUCK_SECONDS) and not learner.publisher.is_stuck:
             pass
     return change
