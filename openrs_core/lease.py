@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import uuid
+from contextlib import suppress
 
 import redis
 
@@ -69,6 +70,17 @@ class Lease:
     def check(self) -> None:
         """Raise FencedError when another learner has taken over, RunError for another recipe."""
         self._background.check()
+
+    def confirm(self) -> None:
+        """Ask Redis, and raise FencedError when another learner has taken over.
+
+        Told to stop while Redis is away, it finds nothing: nobody can take our place meanwhile.
+        """
+        self.check()
+        with suppress(StoppedError):
+            holder = self._client.get(self._key)
+            if holder and holder != self._holder.encode():
+                raise FencedError(f"run {self._run!r}: another learner has taken over")
 
     def close(self) -> None:
         """Leave the place to the next."""

@@ -45,13 +45,20 @@ def keep_recipe(directory: Path, recipe: Recipe) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     kept = directory / "recipe.json"
     if not kept.exists():
-        kept.write_text(json.dumps(recipe.resolved(), indent=2) + "\n")
+        write_whole(kept, json.dumps(recipe.resolved(), indent=2) + "\n")
     found = differences(recipe.resolved(), json.loads(kept.read_text()))
     if found:
         raise RunError(
             f"run directory {directory} was begun with another recipe: {'; '.join(found)}. "
             "Use the run's recipe, or choose another --run"
         )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all, also when the process is killed."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def next_incarnation(client: redis.Redis, run: str, after: int) -> int:

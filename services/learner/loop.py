@@ -126,6 +126,7 @@ def step(
     learner.admission.settle(groups)
     change = difference(learner)
     spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
+    learner.lease.confirm()  # a fenced learner leaves the run's directory alone
     learner.record.step(policy, groups, stats, lr, spent)  # before a checkpoint could hold it
     with suppress(StoppedError):  # the next life names what its checkpoint holds
         publish(learner, policy, change, stop)  # sent beside what follows
@@ -238,7 +239,7 @@ def evaluate_again(learner: Learner, policy: Policy) -> None:
 
 def checkpoint(learner: Learner, policy: Policy) -> None:
     """Write a checkpoint, then acknowledge what it covers."""
-    learner.lease.check()  # a fenced learner leaves the run's directory alone
+    learner.lease.confirm()
     state = State(
         version=policy.version,
         incarnation=policy.incarnation,

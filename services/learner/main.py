@@ -81,10 +81,11 @@ def lead(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.E
 def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
     """Begin a new life: from the newest checkpoint, or from the base model."""
     newest = learner.checkpoints.newest()
+    # later than any that is on record, even if Redis has forgotten them all
+    incarnation = next_incarnation(client, run_id, after=learner.record.last_incarnation)
     if newest is None:
-        return Policy(next_incarnation(client, run_id, after=0), 0)
+        return Policy(incarnation, 0)
     state = learner.checkpoints.load(newest, learner.recipe.fingerprint)
-    incarnation = next_incarnation(client, run_id, after=state.incarnation)
     learner.trainer.load(newest / "optimizer")
     learner.admission.ledger.restore(state.ledger, incarnation, state.version)
     learner.health.restore(state.health)

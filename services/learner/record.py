@@ -23,6 +23,7 @@ from openrs_core import metrics
 from openrs_core.ledger import Policy
 from openrs_core.messages import WeightsManifest
 from openrs_core.recipe import Recipe
+from openrs_core.run import write_whole
 from services.learner.admission import Collected
 from services.learner.evaluation import Evaluated
 from services.learner.guard import Skipped
@@ -55,6 +56,11 @@ class Record:
         """A life of the learner begins with this policy; later steps of earlier lives are void."""
         line = {"kind": "life", "time": time.time(), **asdict(policy)}
         self._append("metrics.jsonl", line)
+
+    @property
+    def last_incarnation(self) -> int:
+        """Of the latest life that began here; 0 before the first."""
+        return max((line["incarnation"] for line in self._lines("life")), default=0)
 
     def has_evaluated(self, version: int) -> bool:
         """Is the evaluation of this version on record, in all its modes?"""
@@ -114,7 +120,7 @@ class Record:
 
     def summary(self, balance: dict[str, int], wall_seconds: float) -> dict[str, Any]:
         """The run in one line, from what was recorded; also kept as summary.json."""
-        steps = {line["version"]: line for line in self._lines("step")}  # the last of each
+        steps = self._steps()
         sampled = [e for e in self._lines("evaluation") if e["mode"] == "sampled"]
         first, last = (sampled[0], sampled[-1]) if sampled else ({}, {})
         found = {
@@ -122,15 +128,15 @@ class Record:
             "held_out_after": last.get("accuracy"),
             "problems": last.get("problems", 0),
             "steps": len(steps),
-            "completions": sum(line["completions"] for line in steps.values()),
-            "max_staleness": max((_staleness(line) for line in steps.values()), default=0),
+            "completions": sum(line["completions"] for line in steps),
+            "max_staleness": max((_staleness(line) for line in steps), default=0),
             "staleness_bound": self._recipe.learner.max_staleness,
             "tokens_before": first.get("tokens"),
             "tokens_after": last.get("tokens"),
             "wall_seconds": round(wall_seconds, 1),
             "groups": balance,
         }
-        (self.directory / "summary.json").write_text(json.dumps(found) + "\n")
+        write_whole(self.directory / "summary.json", json.dumps(found) + "\n")
         return found
 
     def _sample(self, made: Policy, collected: Collected) -> None:
@@ -144,10 +150,23 @@ class Record:
             },
         )  # fmt: skip
 
-    def _lines(self, kind: str) -> list[dict[str, Any]]:
-        with (self.directory / "metrics.jsonl").open(encoding="utf-8") as file:
+    def _steps(self) -> list[dict[str, Any]]:
+        """Those that made the present weights: not what a life lost with its checkpoint."""
+        steps: list[dict[str, Any]] = []
+        for line in self._lines("life", "step"):
+            if line["kind"] == "step":
+                steps.append(line)
+            else:
+                steps = [step for step in steps if step["version"] <= line["version"]]
+        return steps
+
+    def _lines(self, *kinds: str) -> list[dict[str, Any]]:
+        path = self.directory / "metrics.jsonl"
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
-        return [line for line in lines if line["kind"] == kind]
+        return [line for line in lines if line["kind"] in kinds]
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         path = self.directory / name

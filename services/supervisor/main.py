@@ -30,7 +30,7 @@ from openrs_core.keys import STAGES, Keys
 from openrs_core.lease import forget_dead
 from openrs_core.recipe import Recipe
 from openrs_core.recipe_file import load
-from openrs_core.run import keep_recipe, refuse_odd_name
+from openrs_core.run import keep_recipe, refuse_odd_name, write_whole
 from services.model import model_directory
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
@@ -129,7 +129,7 @@ class Ring:
                 self._launch(role, f"{role}-{number}", ["--name", f"{role}-{number}"])
         self._launch("learner", "learner", ["--runs", str(self._directory.parent)])
         # what Prometheus' file_sd_configs reads
-        (self._directory / "targets.json").write_text(json.dumps(self._targets, indent=2) + "\n")
+        write_whole(self._directory / "targets.json", json.dumps(self._targets, indent=2) + "\n")
 
     def watch(self, stop: threading.Event, begun: float) -> int:
         """Show the run until it is over, with the time since `begun`; the exit code."""
@@ -233,6 +233,6 @@ def _finish(directory: Path, wall_seconds: float) -> None:
     path = directory / "summary.json"
     summary = {**json.loads(path.read_text()), "wall_seconds": round(wall_seconds, 1)}
     line = json.dumps(summary)
-    path.write_text(line + "\n")
+    write_whole(path, line + "\n")
     sys.stderr.write(f"run directory: {directory}\n")
     sys.stdout.write(line + "\n")
