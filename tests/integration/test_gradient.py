@@ -99,12 +99,13 @@ class Observed(DeepSpeedTrainer):
     def __init__(self, model: str, directory: Path) -> None:
         super().__init__(recipe(model, 1), model)
         others = {stage: DeepSpeedTrainer(recipe(model, stage), model) for stage in (2, 3)}
-        self._engines = {1: self._engine} | {n: other._engine for n, other in others.items()}
+        made = {1: self} | others
+        self._made = {stage: (trainer._engine, trainer._guard) for stage, trainer in made.items()}
         self._directory = directory
 
     def _train(self, sequences: list[Sequence], lr: float, norm_limit: float) -> StepStats:
         for self._way in RIGHT + WRONG:
-            self._engine = self._engines[self._way.zero_stage]
+            self._engine, self._guard = self._made[self._way.zero_stage]
             changes = {"layout": self._way.layout, "tokens_per_micro_batch": self._way.budget}
             self._rules = self._rules.model_copy(update=changes)
             stats = super()._train(sequences, lr, norm_limit)

@@ -23,7 +23,7 @@ from services.learner.trainer import DeepSpeedTrainer, StepStats
 from tests.ranks import run_ranks
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 STAGES = (1, 2, 3)
 LR = 1e-4
