@@ -104,7 +104,8 @@ def refuse_taken(redis_url: str, run: str, plan: Plan) -> None:
 
     Waits for a Redis that is not there yet; Ctrl-C ends that.
     """
-    if not plan.resume and connect(redis_url, threading.Event()).exists(Keys(run).recipe):
+    client = connect(redis_url, threading.Event())
+    if not plan.resume and client.exists(Keys(run).recipe):
         raise RunError(f"--run {run}: this Redis already holds a run of that id; choose another")
 
 
