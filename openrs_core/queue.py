@@ -66,6 +66,24 @@ end
 return 1
 """  # noqa: E501
 
+# KEYS: streams.  The group ids of all entries, without their bodies, at one moment.
+_TRACES = """
+local found = {}
+for _, stream in ipairs(KEYS) do
+  local from, page = '-', nil
+  repeat
+    page = redis.call('XRANGE', stream, from, '+', 'COUNT', 64)
+    for _, entry in ipairs(page) do
+      from = '(' .. entry[1]
+      for i = 1, #entry[2], 2 do
+        if entry[2][i] == 'id' then table.insert(found, entry[2][i + 1]) end
+      end
+    end
+  until #page < 64
+end
+return found
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery(Generic[M]):
@@ -98,6 +116,7 @@ class Queue:
         self._publish = client.register_script(_PUBLISH)
         self._bury = client.register_script(letters.BURY)
         self._ack = client.register_script(_ACK)
+        self._traces = client.register_script(_TRACES)
         self._claims = Claims(client, self.keys, consumer, redelivery_seconds)
         self._lost = 0
         for stage in STAGES:
@@ -194,15 +213,9 @@ class Queue:
         return int(self._client.xinfo_stream(self.keys.buried)["entries-added"])
 
     def traces(self) -> set[str]:
-        """Group ids present in any stage, waiting or in progress.
-
-        The stages are read in the order a group passes them, so none slips by.
-        """
-        found: set[str] = set()
-        for stage in STAGES:
-            for _, fields in self._client.xrange(self.keys.stage(stage)):
-                found.add(fields.get(b"id", b"").decode(errors="replace"))
-        return found
+        """Group ids present in any stage, waiting or in progress."""
+        streams = [self.keys.stage(stage) for stage in STAGES]
+        return {name.decode(errors="replace") for name in self._traces(keys=streams)}
 
     def _ensure_group(self, stage: Stage) -> None:
         try:
