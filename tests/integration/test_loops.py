@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from openrs_core.keys import Keys
 from openrs_core.ledger import Ledger, Policy
 from openrs_core.messages import Completion, Prompt, RolloutGroup, ScoredGroup
 from openrs_core.recipe_file import load
@@ -128,6 +129,61 @@ def test_a_scorer_gives_one_score_per_completion(queue, background):
         "the group",
     )
     assert [score.verdict for score in found[0].message.scores] == ["correct", "correct"]
+
+
+def killed_many(queue, client, run_id, stage):
+    """Nine consumers had what waits in a stage, one after another, and died."""
+    stream = Keys(run_id).stage(stage)
+    queue("victim").read(stage, RolloutGroup if stage == "rollouts" else Prompt, 1)
+    [entry] = client.xpending_range(stream, "openrs", "-", "+", 1)
+    client.xclaim(stream, "openrs", "victim", 0, [entry["message_id"]], idle=600_000, retrycount=9)
+
+
+def test_a_prompt_that_kills_its_samplers_comes_back_as_a_failure(
+    queue, client, run_id, background, learner_weights, receiver
+):
+    learner = queue("learner")
+    learner_weights.begin(Policy(1, 0), a_snapshot())
+    learner.publish("prompts", [a_prompt()])
+    killed_many(queue, client, run_id, "prompts")
+    background(sampler.run, queue("sampler"), FakeEngine(), receiver)
+    background(scorer.run, queue("scorer"), FakeVerifiers(), load(TOY).scorer)
+    found = []
+    wait_until(lambda: found.extend(learner.read("scored", ScoredGroup, 1)) or found, "the group")
+    assert found[0].message.scores == ()
+    assert "those who had it before died" in found[0].message.rollout.failure
+
+
+def test_a_rollout_that_kills_its_scorers_gets_the_verdict_error(queue, client, run_id, background):
+    learner = queue("learner")
+    learner.publish("rollouts", [a_group()])
+    killed_many(queue, client, run_id, "rollouts")
+    background(scorer.run, queue("scorer"), FakeVerifiers(), load(TOY).scorer)
+    found = []
+    wait_until(lambda: found.extend(learner.read("scored", ScoredGroup, 1)) or found, "the group")
+    assert {score.verdict for score in found[0].message.scores} == {"error"}
+
+
+def test_a_prompt_sent_again_while_it_is_sampled_is_one_group(
+    queue, background, learner_weights, receiver
+):
+    """The sampler goes on with what it has, for the newer entry."""
+    learner, gate = queue("learner"), threading.Event()
+
+    class Slow(FakeEngine):
+        def step(self):
+            return super().step() if gate.is_set() else []
+
+    learner_weights.begin(Policy(1, 0), a_snapshot())
+    learner.publish("prompts", [a_prompt()])
+    engine = Slow()
+    background(sampler.run, queue("sampler"), engine, receiver)
+    wait_until(lambda: engine.in_flight, "the group under way")
+    learner.publish("prompts", [a_prompt()])
+    wait_until(lambda: learner.depth("prompts") == 1, "one entry for one group")
+    gate.set()
+    wait_until(lambda: learner.depth("prompts") == 0, "the end of it")
+    assert learner.depth("rollouts") == 1
 
 
 def test_a_loop_that_stops_hands_back_what_it_had_taken(queue):

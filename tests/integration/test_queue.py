@@ -172,6 +172,12 @@ def test_traces_name_every_group_between_issue_and_acknowledgement(queue):
     assert one.traces() == {"1.1", "1.2"}
 
 
+def test_traces_name_every_group_however_many_there_are(queue):
+    one, many = queue(), [f"1.{number}" for number in range(300)]
+    one.publish("prompts", [a_prompt(name) for name in many])
+    assert one.traces() == set(many)
+
+
 def test_what_cannot_be_decoded_is_buried_and_the_work_goes_on(queue, client, run_id):
     """The dead-letter entry keeps the bytes, the reason and the origin."""
     one, keys = queue("reader"), Keys(run_id)
