@@ -143,6 +143,24 @@ def connect(
     return client
 
 
+def when_there_is_room(do: Callable[[], T], stop: threading.Event) -> T:
+    """The result of a command that a full Redis refuses, once it does so no more.
+
+    Raises:
+        StoppedError: told to stop while waiting.
+    """
+    said = False
+    while True:
+        try:
+            return do()
+        except redis.OutOfMemoryError as error:
+            if not said:
+                logger.warning("Redis is full, raise its maxmemory; waiting for room: %s", error)
+            said = True
+            if stop.wait(LONGEST_PAUSE_SECONDS):
+                raise StoppedError("stopped while Redis was full") from error
+
+
 def _refuse_unfit(shown: str, info: dict[str, str]) -> None:
     version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
     if version < LOWEST_VERSION:

@@ -14,6 +14,7 @@ from contextlib import suppress
 import redis
 
 from openrs_core.background import Background
+from openrs_core.connection import when_there_is_room
 from openrs_core.errors import FencedError, RunError, StoppedError
 from openrs_core.keys import Keys
 from openrs_core.recipe import Recipe
@@ -59,7 +60,7 @@ class Lease:
             StoppedError: told to stop while waiting.
         """
         left = self._seconds_left()
-        while not self._is_ours():
+        while not when_there_is_room(self._is_ours, stop):
             before, left = left, self._seconds_left()
             if left > before > 0:  # renewed while we looked
                 raise RunError(self._taken())

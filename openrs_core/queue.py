@@ -218,6 +218,11 @@ class Queue:
         return {name.decode(errors="replace") for name in self._traces(keys=streams)}
 
     def _ensure_group(self, stage: Stage) -> None:
+        if self._client.exists(self.keys.stage(stage)) and any(
+            group["name"] == GROUP.encode()
+            for group in self._client.xinfo_groups(self.keys.stage(stage))
+        ):
+            return  # a full Redis would refuse to make it even where it is
         try:
             self._client.xgroup_create(self.keys.stage(stage), GROUP, id="0", mkstream=True)
         except redis.ResponseError as error:

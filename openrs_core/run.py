@@ -20,7 +20,8 @@ def agree(client: redis.Redis, run: str, recipe: Recipe) -> None:
     """
     refuse_odd_name(run)
     ours = recipe.resolved()
-    client.set(Keys(run).recipe, json.dumps(ours), nx=True)
+    if not client.exists(Keys(run).recipe):  # a full Redis refuses even to be told what it knows
+        client.set(Keys(run).recipe, json.dumps(ours), nx=True)
     stored = client.get(Keys(run).recipe)
     found = differences(ours, json.loads(stored or b"{}"))
     if found:

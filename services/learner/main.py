@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from openrs_core.connection import connect
+from openrs_core.connection import connect, when_there_is_room
 from openrs_core.keys import Keys
 from openrs_core.lease import Lease
 from openrs_core.ledger import Ledger, Policy
@@ -66,7 +66,7 @@ def lead(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.E
 
     begun = time.monotonic()
     try:
-        policy = begin(learner, client, run_id)
+        policy = begin(learner, client, run_id, stop)
         learner.publisher.begin(policy, learner.trainer.weights())
         reached = run(learner, policy, stop)
     finally:
@@ -78,11 +78,12 @@ def lead(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.E
         logger.info("summary %s", json.dumps(summary))
 
 
-def begin(learner: "Learner", client: redis.Redis, run_id: str) -> Policy:
+def begin(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.Event) -> Policy:
     """Begin a new life: from the newest checkpoint, or from the base model."""
     newest = learner.checkpoints.newest()
     # later than any that is on record, even if Redis has forgotten them all
-    incarnation = next_incarnation(client, run_id, after=learner.record.last_incarnation)
+    last = learner.record.last_incarnation
+    incarnation = when_there_is_room(lambda: next_incarnation(client, run_id, after=last), stop)
     if newest is None:
         return Policy(incarnation, 0)
     state = learner.checkpoints.load(newest, learner.recipe.fingerprint)

@@ -300,3 +300,41 @@ def test_a_group_of_a_life_whose_steps_were_lost_is_not_trained(admission, queue
     collected = admission.collect(NOW, threading.Event())
     assert "1.99" not in {c.issued.group_id for c in collected}
     assert queue().depth("scored") == 4  # the stray is acknowledged: nobody will need it
+
+
+def sent_again(admission, queue, policy=NOW):
+    """What a turn of the learner sends, read by a sampler."""
+    admission._turn(policy)
+    return {delivery.message.group_id for delivery in queue("reader").read("prompts", Prompt, 9)}
+
+
+def test_a_group_whose_message_was_buried_is_sent_again_at_once(admission, queue, client, run_id):
+    admission.issue(NOW)
+    taken = queue("worker").read("prompts", Prompt, 4)
+    client.xadd(Keys(run_id).stage("rollouts"), {"body": b"noise", "id": "1.1"})
+    queue("worker").ack("prompts", taken[:1])
+    queue("scorer").read("rollouts", RolloutGroup, 1)
+    assert sent_again(admission, queue) == {"1.1"}
+
+
+def test_what_an_emptied_redis_has_lost_is_sent_again_at_once(admission, queue, client):
+    admission.issue(NOW)
+    client.flushall()
+    admission._turn(NOW)  # finds its stream gone
+    assert sent_again(admission, queue) == set(admission.ledger.in_flight)
+
+
+def test_nothing_is_issued_while_redis_is_full_and_all_of_it_afterwards(admission, queue, client):
+    """The ledger has booked it once: no group is issued twice, none is forgotten."""
+    client.config_set("maxmemory", 1)
+    try:
+        admission.issue(NOW)
+        admission.issue(NOW)
+        assert admission.is_stuck
+        assert queue().depth("prompts") == 0
+    finally:
+        client.config_set("maxmemory", 0)
+    admission.issue(NOW)
+    assert not admission.is_stuck
+    assert {p.group_id for p in answer(queue, 9)} == set(admission.ledger.in_flight)
+    assert admission.ledger.balance()["issued"] == 4
