@@ -45,8 +45,6 @@ class Blow:
     role: str
     number: signal.Signals
     at: float
-    alone: bool
-    """Had the ring recovered from the blow before, and was there none before it recovered?"""
 
 
 def main() -> int:
@@ -67,6 +65,8 @@ def main() -> int:
         code = ring.finish()
     finally:
         ring.close()
+    kept = [(blow.role, blow.number.name, blow.at) for blow in blows]
+    (ring.directory / "blows.json").write_text(json.dumps(kept) + "\n")
     history = read(ring.directory, ring.kept)
     return report(ring, undisturbed, history, blows, code)
 
@@ -92,7 +92,7 @@ def strike(ring: Ring, chance: random.Random) -> list[Blow]:
         at = ring.send(role, what)
         say(f"step {len(ring.steps):3d}: {what.name} to {role} ({number + 1} of {len(plan)})")
         follows = what == signal.SIGKILL and chance.random() < OVERLAPPING
-        blows.append(Blow(role, what, at, alone=not (together or follows)))
+        blows.append(Blow(role, what, at))
         if what == signal.SIGSTOP:
             pause(ring, STOPPED_SECONDS)
             ring.send(role, signal.SIGCONT)
@@ -175,21 +175,31 @@ def summary_of(ring: Ring) -> dict[str, object]:
 
 
 def recovery_seconds(ring: Ring, history: History, blows: list[Blow]) -> dict[str, object]:
-    """From a kill to the role's next useful output, of kills by themselves: median and worst.
+    """From a kill to the role's next useful output: median and worst.
 
-    Useful is a rollout, a scored group, a step; of Redis, anything appended. `besides` leaves out
-    the time from the start of the process until its model was loaded, as its log says.
+    Of kills by themselves: the ring had recovered from the blow before, and recovered from this one
+    before the next. Useful is a rollout, a scored group, a step; of Redis, anything appended.
+    `besides` leaves out the time from the start of the process until its model was loaded, as its
+    log says.
     """
     outputs = {
         "sampler": history.written["rollouts"], "scorer": history.written["scored"],
         "learner": [line["time"] for line in history.of("step")],
         "redis": sorted(at for times in history.written.values() for at in times),
     }  # fmt: skip
+    kills: dict[str, list[tuple[float, float]]] = {role: [] for role in ROLES}
+    recovered = 0.0  # when the blow before was over
+    for number, blow in enumerate(blows):
+        since = blow.at + (STOPPED_SECONDS if blow.number == signal.SIGSTOP else 0.0)
+        over = next((t for t in outputs[blow.role] if t > since), since)
+        following = blows[number + 1].at if number + 1 < len(blows) else over
+        if blow.number == signal.SIGKILL and recovered <= blow.at and over <= following:
+            kills[blow.role].append((blow.at, over - blow.at))
+        recovered = max(recovered, over)
     found: dict[str, object] = {}
-    for role in ROLES:
-        kills = [b.at for b in blows if (b.role, b.number, b.alone) == (role, signal.SIGKILL, True)]
-        waits = [next((t for t in outputs[role] if t > at), at) - at for at in kills]
-        besides = [w - loading(ring, role, at) for w, at in zip(waits, kills, strict=True)]
+    for role, each in kills.items():
+        waits = [wait for _, wait in each]
+        besides = [wait - loading(ring, role, at) for at, wait in each]
         if waits:
             found[role] = {"kills": len(waits), **spread("", waits), **spread("besides_", besides)}
     return found
