@@ -108,7 +108,6 @@ class Queue:
         redelivery_seconds: float = 60.0,
     ) -> None:
         self.keys = Keys(run)
-        self.redelivery_seconds = redelivery_seconds
         self.life = UNFENCED
         """The learner's incarnation: once a later one has begun, nothing more is published."""
         self._client, self._run, self._consumer = client, run, consumer

@@ -13,6 +13,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from openrs_core.recipe import Recipe
 from openrs_core.recipe_file import parse
+from services.learner.batch import Sequence
 from services.toy.task import chain_sums
 from services.toy.tokenizer import train_tokenizer
 
@@ -54,3 +55,18 @@ def tiny_recipe(model: str, dtype: str = "float32", **changes: dict[str, Any]) -
     for section, keys in changes.items():
         table.setdefault(section, {}).update(keys)
     return parse({"name": "tiny", **table}, source="tests/tiny_model.py")
+
+
+def a_batch(seed: int, second_advantage: float = -1.0) -> list[Sequence]:
+    """Two sequences: with two ranks, one for each."""
+    draw = torch.Generator().manual_seed(seed)
+    return [
+        Sequence(
+            prompt=(5, 6, 7),
+            completion=tuple(torch.randint(3, 260, (12,), generator=draw).tolist()),
+            behaviour_logprobs=(-5.0,) * 12,
+            advantage=gain,
+            weight=1 / 24,
+        )
+        for gain in (1.0, second_advantage)
+    ]

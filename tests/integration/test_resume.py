@@ -17,11 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from services.learner import ranks
-from services.learner.batch import Sequence
 from services.learner.optimizer_state import Stored
 from services.learner.trainer import DeepSpeedTrainer
 from tests.ranks import run_ranks
-from tests.tiny_model import tiny_recipe, write_tiny_model
+from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -37,20 +36,6 @@ LR = 1e-4
 NEAR = {"float32": 1e-6, "bfloat16": 2e-4}
 """Largest difference of a master when ranks or stage changed. bfloat16 gradients are rounded in
 another order then, and Adam makes a step of about LR of even the smallest."""
-
-
-def a_batch(seed: int) -> list[Sequence]:
-    draw = torch.Generator().manual_seed(seed)
-    return [
-        Sequence(
-            prompt=(5, 6, 7),
-            completion=tuple(torch.randint(3, 260, (12,), generator=draw).tolist()),
-            behaviour_logprobs=(-5.0,) * 12,
-            advantage=gain,
-            weight=1 / 24,
-        )
-        for gain in (1.0, -1.0)
-    ]
 
 
 # --- what the ranks run ------------------------------------------------------------------------

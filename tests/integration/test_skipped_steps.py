@@ -17,11 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 from services.learner import ranks
-from services.learner.batch import Sequence
 from services.learner.optimizer_state import Stored
 from services.learner.trainer import DeepSpeedTrainer, StepStats
 from tests.ranks import run_ranks
-from tests.tiny_model import tiny_recipe, write_tiny_model
+from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -36,21 +35,6 @@ SICK = {
     "spike": "spike",
 }
 """What is wrong with a step, and the reason it is skipped for."""
-
-
-def a_batch(seed: int, second_advantage: float = -1.0) -> list[Sequence]:
-    """Two sequences: with two ranks, one for each."""
-    draw = torch.Generator().manual_seed(seed)
-    return [
-        Sequence(
-            prompt=(5, 6, 7),
-            completion=tuple(torch.randint(3, 260, (12,), generator=draw).tolist()),
-            behaviour_logprobs=(-5.0,) * 12,
-            advantage=gain,
-            weight=1 / 24,
-        )
-        for gain in (1.0, second_advantage)
-    ]
 
 
 # --- what the ranks run ------------------------------------------------------------------------

@@ -14,31 +14,16 @@ import torch
 from safetensors.torch import load_file
 
 from openrs_core.weights import Snapshot
-from services.learner.batch import Sequence
 from services.learner.trainer import DeepSpeedTrainer
 from services.sampler.base import base_policy
 from tests.ranks import run_ranks
-from tests.tiny_model import tiny_recipe, write_tiny_model
+from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
 STEPS = 3
 LR = {"float32": 1e-4, "bfloat16": 1e-6}
 """In float32 everything changes; in bfloat16 at this rate a few values in a hundred do."""
-
-
-def a_batch(seed: int) -> list[Sequence]:
-    draw = torch.Generator().manual_seed(seed)
-    return [
-        Sequence(
-            prompt=(5, 6, 7),
-            completion=tuple(torch.randint(3, 260, (12,), generator=draw).tolist()),
-            behaviour_logprobs=(-5.0,) * 12,
-            advantage=gain,
-            weight=1 / 24,
-        )
-        for gain in (1.0, -1.0)
-    ]
 
 
 # --- what the ranks run ------------------------------------------------------------------------

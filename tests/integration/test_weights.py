@@ -24,20 +24,6 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 100)
 
 
-@pytest.fixture
-def start(client, run_id):
-    """Learners and samplers of the test's run; their threads end with the test."""
-    made = []
-
-    def learner(**options):
-        made.append(FakeLearner(client, run_id, **options))
-        return made[-1]
-
-    yield learner, lambda **options: FakeSampler(client, run_id, **options)
-    for each in made:
-        each.publisher.close()
-
-
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.5], ids="{:.1%}".format)
 def test_every_version_arrives_bit_for_bit(start, share):
     learner, sampler = start[0](), start[1]()

@@ -5,24 +5,10 @@ import pytest
 from openrs_core.errors import FencedError
 from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from tests.channel import FakeLearner, FakeSampler, a_policy, manifests
+from tests.channel import FakeSampler, a_policy, manifests
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture
-def start(client, run_id):
-    """Learners and samplers of the test's run; their threads end with the test."""
-    made = []
-
-    def learner(**options):
-        made.append(FakeLearner(client, run_id, **options))
-        return made[-1]
-
-    yield learner, lambda **options: FakeSampler(client, run_id, **options)
-    for each in made:
-        each.publisher.close()
 
 
 def test_a_redis_that_forgot_the_weights_is_given_them_whole(start, client, run_id):
