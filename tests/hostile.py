@@ -130,6 +130,7 @@ HEAVY_PAIRS = {
     "nested fractions": ("\\frac{1}{1+" * 150 + "1" + "}" * 150, FORMULA),
     "nested roots": ("\\sqrt{" * 280 + "2" + "}" * 280, FORMULA),
     "nested bars": ("|" * 500 + "1" + "|" * 500, FORMULA),
+    "many open brackets": ("\\left(" * 300, FORMULA),
     "a chain of equations": ("=".join(["x"] * 700), FORMULA),
     "a chain of inequalities": ("<".join(["x"] * 700), FORMULA),
 }
@@ -140,7 +141,7 @@ ODD = {
     "decimals": "0." + "3" * 1900,
     "ones": "1 " * 950,
     "centimetres": "7" + "cm" * 900,
-    "open brackets": "\\left(" * 300,
+    "open brackets": "\\left(" * 100,
     "open displays": "\\[" * 900,
     "dollars": "$" * 1900,
     "primes": "f" + "'" * 900 + "(x)",

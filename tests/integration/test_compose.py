@@ -174,8 +174,19 @@ class Container:
             words, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, umask=0o077,
         )  # fmt: skip
-        wait_until(self.socket.exists, "Redis to listen", 10)
+        wait_until(self.answers, "Redis to answer", 10)
         return process
+
+    def answers(self) -> bool:
+        """Is somebody there, who asks for a password? The socket is there a moment before."""
+        try:
+            with self.client() as nobody:
+                nobody.ping()
+        except redis.AuthenticationError:
+            return True
+        except redis.ConnectionError:
+            return False
+        return True
 
     def client(self, **login: str) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.socket), **login)

@@ -68,7 +68,7 @@ class FakePublisher:
 
 
 class FakeLease:
-    def check(self) -> None:
+    def confirm(self) -> None:
         """It is ours."""
 
 
