@@ -56,7 +56,7 @@ def recipe(model: str, dtype: str, workers: int = 1) -> Recipe:
 
 def prompt(name: str, length: int) -> Prompt:
     return Prompt(
-        group_id=name, prompt_id=name, purpose="train", incarnation=1, issued_version=0,
+        group_id=name, prompt_id=name, position=0, purpose="train", incarnation=1, issued_version=0,
         issued_at=0.0, token_ids=tuple((7 * at + length) % 250 + 5 for at in range(length)),
         answer="",
         sampling=Sampling(
