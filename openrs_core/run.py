@@ -20,10 +20,12 @@ def agree(client: redis.Redis, run: str, recipe: Recipe) -> None:
     """
     refuse_odd_name(run)
     ours = recipe.resolved()
-    if not client.exists(Keys(run).recipe):  # a full Redis refuses even to be told what it knows
-        client.set(Keys(run).recipe, json.dumps(ours), nx=True)
-    stored = client.get(Keys(run).recipe)
-    found = differences(ours, json.loads(stored or b"{}"))
+    key, told = Keys(run).recipe, json.dumps(ours)
+    stored = client.get(key)
+    if stored is None:
+        client.set(key, told, nx=True)
+        stored = client.get(key) or told  # emptied this very moment: it is told again later
+    found = differences(ours, json.loads(stored))
     if found:
         raise RunError(
             f"run {run!r} was begun with another recipe: {'; '.join(found)}. "

@@ -12,6 +12,7 @@ from openrs_core.errors import FencedError, RunError, StoppedError
 from openrs_core.keys import Keys
 from openrs_core.lease import Lease, forget_dead
 from openrs_core.recipe_file import load
+from openrs_core.run import agree
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.redis
@@ -96,6 +97,19 @@ def test_a_redis_that_forgot_the_recipe_is_told(lease, stop, client, run_id):
     lease().take(stop)
     client.flushall()
     wait_until(lambda: client.exists(Keys(run_id).recipe), "the recipe again")
+
+
+def test_a_redis_that_is_emptied_while_it_is_asked_holds_no_other_recipe(run_id):
+    """It happened between two commands, and the learner took it for another recipe."""
+
+    class Emptied:
+        def get(self, key):
+            return None
+
+        def set(self, key, value, *, nx):
+            return True
+
+    agree(Emptied(), run_id, TOY)
 
 
 def test_the_lease_of_a_process_known_to_be_dead_is_dropped(client, run_id):
