@@ -48,7 +48,8 @@ def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
 def lines(directory: Path, kind: str) -> list[dict[str, Any]]:
     """The recorded steps or evaluations of a run."""
     path = directory / "metrics.jsonl"
-    found = path.read_text().splitlines() if path.exists() else []
+    text = path.read_text() if path.exists() else ""
+    found = text.rpartition("\n")[0].splitlines()  # the last line may be under way
     return [line for line in map(json.loads, found) if line["kind"] == kind]
 
 
