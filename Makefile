@@ -73,7 +73,7 @@ bench-publish: smollm2       ## does publishing slow a step down?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_publish.py
 
 .PHONY: chaos
-chaos: install               ## kill anything, at any time, then audit; SEED=n; about 15 minutes
+chaos: install               ## kill anything, at any time, then audit; SEED=n; about 9 minutes
 	PYTHONPATH=. $(BIN)/python -m tests.chaos --seed $(SEED)
 
 .PHONY: soak

@@ -17,7 +17,7 @@ from openrs_core.messages import Completion, RolloutGroup, ScoredGroup, Verdict
 from openrs_core.queue import MOST_DELIVERIES, Delivery, Queue, group_id
 from openrs_core.recipe import Scorer
 from services.scorer.rewards import score
-from services.scorer.verifier import verdict_of
+from services.scorer.verifier import known, verdict_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,15 +70,8 @@ def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
     answer, completions = taken.message.prompt.answer, taken.message.completions
     if taken.times > MOST_DELIVERIES:
         logger.warning("group %s: %d scorers had it and died", group_id(taken.message), taken.times)
-        return InProgress(taken, [given_up() for _ in completions])
+        return InProgress(taken, [known("error") for _ in completions])
     return InProgress(taken, [verifiers.submit(c, answer) for c in completions])
-
-
-def given_up() -> "Future[Verdict]":
-    """The verdict of what nobody could look at."""
-    verdict: Future[Verdict] = Future()
-    verdict.set_result("error")
-    return verdict
 
 
 def hand_on(queue: Queue, group: InProgress, rules: Scorer) -> None:

@@ -59,9 +59,9 @@ class VerifierPool:
         """Begin to verify a completion against the reference answer."""
         answer = final_answer(completion.text, completion.finish_reason == "stop")
         if answer is None:
-            return _known("no_answer")
-        if known := _at_a_glance(answer, reference):
-            return _known(known)
+            return known("no_answer")
+        if verdict := _at_a_glance(answer, reference):
+            return known(verdict)
         future: Future[Verdict] = self._pool.schedule(
             verify, args=(answer, reference), timeout=self._deadline
         )
@@ -180,7 +180,8 @@ def _end_with_scorer() -> None:
         os._exit(1)  # it was too late to ask
 
 
-def _known(verdict: Verdict) -> "Future[Verdict]":
+def known(verdict: Verdict) -> "Future[Verdict]":
+    """A verdict that needs no verifier."""
     future: Future[Verdict] = Future()
     future.set_result(verdict)
     return future

@@ -107,6 +107,26 @@ def put_in(queue: Queue) -> dict[str, list[Hostile]]:
     return by_group
 
 
+def verified_afterwards(pool: VerifierPool) -> list[str]:
+    """The verdicts of ordinary answers."""
+    wanted = "\\frac{1}{2}"
+    answers = [pool.submit(a_completion(f"\\boxed{{{n}/{2 * n}}}"), wanted) for n in range(1, 201)]
+    return [verdict_of(future) for future in answers]
+
+
+def by_case(
+    scored: list[ScoredGroup], by_group: dict[str, list[Hostile]]
+) -> tuple[dict[str, list[str]], dict[str, list[float]]]:
+    """Verdicts and rewards, by the name of the case."""
+    verdicts, rewards = defaultdict(list), defaultdict(list)
+    for group in scored:
+        cases = by_group[group.rollout.prompt.group_id]
+        for case, score in zip(cases, group.scores, strict=True):
+            verdicts[case.name].append(score.verdict)
+            rewards[case.name].append(score.reward)
+    return verdicts, rewards
+
+
 @pytest.fixture(scope="module")
 def outcome(redis_url):
     """Every hostile answer through the scorer's loop, then ordinary ones."""
@@ -133,20 +153,14 @@ def outcome(redis_url):
 
     wait_until(all_back, "every group", 200)
     counted = counters() - before
-    already, wanted = killed(), "\\frac{1}{2}"
-    answers = [pool.submit(a_completion(f"\\boxed{{{n}/{2 * n}}}"), wanted) for n in range(1, 201)]
-    ordinary = [verdict_of(future) for future in answers]
+    already = killed()
+    ordinary = verified_afterwards(pool)
     by_ordinary = killed() - already
     stop.set()
     for thread in threads:
         thread.join()
     pool.close()
-    verdicts, rewards = defaultdict(list), defaultdict(list)
-    for group in scored:
-        cases = by_group[group.rollout.prompt.group_id]
-        for case, score in zip(cases, group.scores, strict=True):
-            verdicts[case.name].append(score.verdict)
-            rewards[case.name].append(score.reward)
+    verdicts, rewards = by_case(scored, by_group)
     left_over = children_of(forkserver._forkserver._forkserver_pid)
     client.close()
     return Outcome(
