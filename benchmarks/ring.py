@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.smollm2 import ensure_smollm2
-from openrs_core.codec import decode
-from openrs_core.connection import connect
-from openrs_core.keys import Keys
-from openrs_core.messages import WeightsTaken
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import Keys
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import WeightsTaken
 from services.toy.task import take
 
 RECIPE = Path(__file__).parent / "smollm2.toml"

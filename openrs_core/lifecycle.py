@@ -27,9 +27,9 @@ from types import FrameType
 import redis
 
 from openrs_core import log, metrics
-from openrs_core.address import refusal
 from openrs_core.errors import FullError, RunError, StoppedError, UserError, is_disk_full
 from openrs_core.memory import keep_freed_memory
+from openrs_core.ring.address import refusal
 
 EXIT_USER = 2
 EXIT_FAULT = 1

@@ -10,11 +10,11 @@ import typer
 from redis.exceptions import NoPermissionError
 
 from openrs_core import __version__
-from openrs_core.address import refusal, refuse_password
 from openrs_core.errors import RunError, UserError
-from openrs_core.fields import MAX_NAME
 from openrs_core.lifecycle import EXIT_FORCED, EXIT_USER, Settings
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.address import refusal, refuse_password
+from openrs_core.wire.fields import MAX_NAME
 
 app = typer.Typer(
     name="openrs",

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from openrs_core.errors import RunError
-from services.learner import inventory
+from openrs_core.record import inventory
 from services.learner.checkpoints import newest_intact
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from openrs_core.errors import RunError
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.ring import RingRecipe
 
 _UNUSED = [
     "*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack", "*.gguf", "*.onnx", "*.py",
@@ -12,7 +12,7 @@ _UNUSED = [
 """Other forms of the weights, and code; safetensors are what is loaded, and can hold no code."""
 
 
-def model_directory(recipe: Recipe) -> str:
+def model_directory(recipe: RingRecipe) -> str:
     """The local directory that transformers and vLLM are to load; made or fetched if need be.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from openrs_core.messages import (
+from openrs_core.wire.messages import (
     Completion,
     Form,
     PolicyRun,

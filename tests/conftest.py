@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from openrs_core.address import address
-from openrs_core.connection import connect
-from openrs_core.queue import Queue
+from openrs_core.ring.address import address
+from openrs_core.ring.connection import connect
+from openrs_core.ring.queue import Queue
 from services.supervisor.redis_server import RedisServer
 
 _numbers = itertools.count()

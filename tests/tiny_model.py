@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from openrs_core.recipe import Recipe
-from openrs_core.recipe_file import parse
+from openrs_core.recipe.file import parse
+from openrs_core.recipe.training import TrainingRecipe
 from services.learner.batch import Sequence
 from services.toy.task import chain_sums
 from services.toy.tokenizer import train_tokenizer
@@ -44,7 +44,7 @@ def write_tiny_model(directory: Path, *, seed: int = 0, dtype: torch.dtype = tor
     return str(directory)
 
 
-def tiny_recipe(model: str, dtype: str = "float32", **changes: dict[str, Any]) -> Recipe:
+def tiny_recipe(model: str, dtype: str = "float32", **changes: dict[str, Any]) -> TrainingRecipe:
     """A recipe for the model in a directory; `changes` are keys by section."""
     table: dict[str, dict[str, Any]] = {
         "model": {"path": model, "dtype": dtype},

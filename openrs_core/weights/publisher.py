@@ -20,11 +20,11 @@ from openrs_core import metrics
 from openrs_core.background import Background
 from openrs_core.errors import FullError
 from openrs_core.ledger import Policy
-from openrs_core.messages import WeightsManifest
 from openrs_core.weights.change import Change
 from openrs_core.weights.delta import encode
 from openrs_core.weights.snapshot import Snapshot
 from openrs_core.weights.store import Payload, Store, is_heavy
+from openrs_core.wire.messages import WeightsManifest
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import redis
 
 from openrs_core import metrics
-from openrs_core.codec import encode
 from openrs_core.errors import FullError
-from openrs_core.fence import FENCE, refuse_fenced
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import Form, WeightsManifest
+from openrs_core.ring.fence import FENCE, refuse_fenced
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import chunks
+from openrs_core.wire.codec import encode
+from openrs_core.wire.messages import Form, WeightsManifest
 
 KEPT_MANIFESTS = 256
 """Length of the manifest stream: what a late sampler needs, and what a person looks back at."""

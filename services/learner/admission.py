@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from openrs_core import metrics
-from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.errors import FullError, StoppedError
-from openrs_core.keys import STAGES
 from openrs_core.ledger import ENDS, End, Issued, Ledger, Policy
-from openrs_core.messages import Prompt, Sampling, ScoredGroup
-from openrs_core.queue import Delivery, Queue
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.ring.connection import BLOCK_SECONDS
+from openrs_core.ring.keys import STAGES
+from openrs_core.ring.queue import Delivery, Queue
+from openrs_core.wire.messages import Prompt, Sampling, ScoredGroup
 from services.learner.advantages import has_signal
-from services.learner.border import fault
 from services.learner.evaluation import Evaluated, Evaluation
+from services.learner.intake import fault
 from services.learner.problems import Problems
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Admission:
         ledger: Ledger,
         problems: Problems,
         evaluation: Evaluation,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         published: Callable[[], Policy],
     ) -> None:
         """`published` tells the newest policy that samplers can see."""

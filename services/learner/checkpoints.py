@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from openrs_core import metrics
 from openrs_core.errors import RunError, is_disk_full
-from services.learner import inventory
+from openrs_core.record import inventory
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from openrs_core.ledger import Policy
-from openrs_core.messages import Prompt, Sampling, ScoredGroup
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.wire.messages import Prompt, Sampling, ScoredGroup
 from services.learner.problems import Problem
 
 
@@ -49,7 +49,7 @@ class _Open:
 class Evaluation:
     """What is to be evaluated, what is on its way, what came back."""
 
-    def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
+    def __init__(self, recipe: TrainingRecipe, problems: list[Problem]) -> None:
         self._recipe, self._problems = recipe, problems
         self._waiting: deque[Prompt] = deque()
         self._away: dict[str, _Open] = {}

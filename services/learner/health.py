@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from openrs_core.recipe import Learner
+from openrs_core.recipe.learner import LearnerSection
 from services.learner.trainer import StepStats
 
 SHARE = 0.1
@@ -17,7 +17,7 @@ SETTLING_STEPS = 5
 class Health:
     """What steps were like, and what the next may be like."""
 
-    def __init__(self, rules: Learner) -> None:
+    def __init__(self, rules: LearnerSection) -> None:
         self._rules = rules
         self._average = 0.0
         """Moving average of the gradient norms of the steps that were made."""

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from openrs_core import metrics
 from openrs_core.errors import LearningError, StoppedError
-from openrs_core.lease import Lease
 from openrs_core.ledger import Policy
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.ring.lease import Lease
 from openrs_core.weights import Change, Publisher, Snapshot
 from services.learner.admission import Admission, Collected
 from services.learner.advantages import advantages
@@ -53,7 +53,7 @@ class Trainer(Saves, Protocol):
 class Learner:
     """Everything the loop turns."""
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     trainer: Trainer
     admission: Admission
     evaluation: Evaluation
@@ -155,7 +155,7 @@ def skip(learner: Learner, policy: Policy, groups: list[Collected], stats: StepS
         raise LearningError(learner.health.verdict(reason, newest))
 
 
-def sequences(groups: list[Collected], recipe: Recipe) -> list[Sequence]:
+def sequences(groups: list[Collected], recipe: TrainingRecipe) -> list[Sequence]:
     """The batch of a step: every completion with its advantage and its tokens' weight."""
     rules = recipe.learner
     drawn = [collected.group.rollout.completions for collected in groups]

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from openrs_core.connection import connect, when_there_is_room
-from openrs_core.keys import Keys
-from openrs_core.lease import Lease
 from openrs_core.ledger import Ledger, Policy
 from openrs_core.lifecycle import Settings, running
 from openrs_core.memory import keep_freed_memory
-from openrs_core.queue import Queue
-from openrs_core.recipe import Recipe
-from openrs_core.run import agree, keep_recipe, next_incarnation
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.directory import keep_recipe
+from openrs_core.ring.agreement import agree, next_incarnation
+from openrs_core.ring.connection import connect, when_there_is_room
+from openrs_core.ring.keys import Keys
+from openrs_core.ring.lease import Lease
+from openrs_core.ring.queue import Queue
 from openrs_core.weights import Publisher
 from services.model import model_directory
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
+def main(recipe: TrainingRecipe, settings: Settings, runs: Path) -> None:
     """Train a run to its end, or until told to stop; goes on where its directory says."""
     if int(os.environ.get("RANK", "0")) > 0:
         follow(recipe)
@@ -50,7 +51,7 @@ def main(recipe: Recipe, settings: Settings, runs: Path) -> None:
             lead(learner, client, settings.run, stop)
 
 
-def follow(recipe: Recipe) -> None:
+def follow(recipe: TrainingRecipe) -> None:
     """Be one of the other ranks: stop when rank 0 does, whoever else is told to."""
     for number in (signal.SIGTERM, signal.SIGINT):  # a launcher sends them to every rank
         signal.signal(number, signal.SIG_IGN)
@@ -95,7 +96,7 @@ def begin(learner: "Learner", client: redis.Redis, run_id: str, stop: threading.
 
 
 def build(
-    recipe: Recipe, client: redis.Redis, settings: Settings, directory: Path, lease: Lease
+    recipe: TrainingRecipe, client: redis.Redis, settings: Settings, directory: Path, lease: Lease
 ) -> "Learner":
     """Everything the loop turns; what can be refused cheaply is looked at first."""
     model = model_directory(recipe)

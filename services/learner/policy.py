@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
 from services.learner.batch import MicroBatch
 
 CHUNK_TOKENS = 1024
@@ -55,7 +55,7 @@ def _scored(
     return chosen - normaliser, entropy
 
 
-def load_policy(recipe: Recipe, directory: str) -> Policy:
+def load_policy(recipe: TrainingRecipe, directory: str) -> Policy:
     """The recipe's model as a policy, in the recipe's type."""
     model = AutoModelForCausalLM.from_pretrained(
         directory,
@@ -69,7 +69,7 @@ def load_policy(recipe: Recipe, directory: str) -> Policy:
     return Policy(model, recipe.sampler.temperature)
 
 
-def _attention(recipe: Recipe) -> str:
+def _attention(recipe: TrainingRecipe) -> str:
     """Packed sequences want a kernel that skips what they do not attend to."""
     from transformers.utils import is_flash_attn_2_available
 

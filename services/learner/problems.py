@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from openrs_core.errors import RunError
-from openrs_core.fields import MAX_ANSWER, MAX_NAME
-from openrs_core.recipe import Data, Recipe
+from openrs_core.recipe.data import DataSection
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.wire.fields import MAX_ANSWER, MAX_NAME
 from services.model import vocabulary_size
 from services.toy.task import PROBLEMS, Split, take
 
@@ -67,7 +68,7 @@ class Problems:
         return order
 
 
-def load_problems(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> Problems:
+def load_problems(recipe: TrainingRecipe, split: Split, tokenizer: Tokenizer) -> Problems:
     """The recipe's problems of one split, rendered.
 
     Raises:
@@ -89,7 +90,7 @@ def load_problems(recipe: Recipe, split: Split, tokenizer: Tokenizer) -> Problem
     return Problems(kept, recipe.seed, vocabulary_size(tokenizer.name_or_path))
 
 
-def _rows(recipe: Recipe, source: str, split: Split) -> Iterator[Mapping[str, Any]]:
+def _rows(recipe: TrainingRecipe, source: str, split: Split) -> Iterator[Mapping[str, Any]]:
     if source == "toy":
         for chain in take(split, recipe.toy.terms, recipe.seed, PROBLEMS[split]):
             yield {
@@ -131,7 +132,9 @@ def _hub(source: str, split: Split) -> Iterator[Mapping[str, Any]]:
     yield from found["train"] if "train" in found else next(iter(found.values()))
 
 
-def _render(row: Mapping[str, Any], number: int, data: Data, tokenizer: Tokenizer) -> Problem:
+def _render(
+    row: Mapping[str, Any], number: int, data: DataSection, tokenizer: Tokenizer
+) -> Problem:
     for field in (data.problem_field, data.answer_field):
         if field not in row:
             raise RunError(

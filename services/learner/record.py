@@ -21,9 +21,9 @@ from typing import Any, get_args
 
 from openrs_core import metrics
 from openrs_core.ledger import Policy
-from openrs_core.messages import WeightsManifest
-from openrs_core.recipe import Recipe
-from openrs_core.run import write_whole
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.directory import write_whole
+from openrs_core.wire.messages import WeightsManifest
 from services.learner.admission import Collected
 from services.learner.evaluation import Evaluated
 from services.learner.guard import Skipped
@@ -43,7 +43,7 @@ class Spent:
 class Record:
     """The run directory."""
 
-    def __init__(self, directory: Path, recipe: Recipe) -> None:
+    def __init__(self, directory: Path, recipe: TrainingRecipe) -> None:
         self.directory, self._recipe = directory, recipe
         for name in ("metrics.jsonl", "samples.jsonl"):
             _cut_torn_line(directory / name)

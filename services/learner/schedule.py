@@ -2,10 +2,10 @@
 
 import math
 
-from openrs_core.recipe import Learner
+from openrs_core.recipe.learner import LearnerSection
 
 
-def learning_rate(step: int, rules: Learner) -> float:
+def learning_rate(step: int, rules: LearnerSection) -> float:
     """Of the step that starts from version `step`: linear warm-up, then constant or a cosine."""
     if step < rules.warmup_steps:
         return rules.lr * (step + 1) / rules.warmup_steps

@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.weights import Change, Layout, Snapshot
 from services.learner import optimizer_state, ranks
 from services.learner.batch import MicroBatch, Sequence, assemble, cut
@@ -51,7 +51,7 @@ class StepStats:
 class DeepSpeedTrainer:
     """The policy, its optimizer, and what they do."""
 
-    def __init__(self, recipe: Recipe, model: str) -> None:
+    def __init__(self, recipe: TrainingRecipe, model: str) -> None:
         ranks.join()
         self._recipe, self._rules = recipe, recipe.learner
         policy = load_policy(recipe, model)
@@ -185,7 +185,7 @@ class DeepSpeedTrainer:
             skipped=skipped,
         )
 
-    def _load_reference(self, recipe: Recipe, model: str) -> Policy | None:
+    def _load_reference(self, recipe: TrainingRecipe, model: str) -> Policy | None:
         """A frozen copy of the base model, only where the loss asks for it."""
         if not recipe.learner.kl_weight:
             return None
@@ -254,7 +254,7 @@ def _sequence(packed: dict[str, Any]) -> Sequence:
     return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})
 
 
-def _initialize(policy: Policy, recipe: Recipe) -> Any:
+def _initialize(policy: Policy, recipe: TrainingRecipe) -> Any:
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
@@ -271,7 +271,7 @@ def _initialize(policy: Policy, recipe: Recipe) -> Any:
     return engine
 
 
-def _configuration(recipe: Recipe) -> dict[str, Any]:
+def _configuration(recipe: TrainingRecipe) -> dict[str, Any]:
     rules = recipe.learner
     return {
         "train_micro_batch_size_per_gpu": 1,

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from openrs_core import letters
-from openrs_core.connection import connect
 from openrs_core.errors import RunError
-from openrs_core.keys import STAGES, Keys
+from openrs_core.ring import dead_letters
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys
 from services.monitor.readable import hex_dump, plain, readable
 from services.monitor.run import directory_of, redis_of
 
@@ -103,10 +103,10 @@ class DeadLetters:
         if stage is None or letter.cut:
             return False
         keys = [self._keys.buried, self._keys.stage(stage)]
-        return bool(self._client.register_script(letters.REQUEUE)(keys=keys, args=[letter.id]))
+        return bool(self._client.register_script(dead_letters.REQUEUE)(keys=keys, args=[letter.id]))
 
     def _heads(self, end: str) -> list[list[bytes]]:
-        script = self._client.register_script(letters.HEADS)
+        script = self._client.register_script(dead_letters.HEADS)
         found: list[list[bytes]] = script(keys=[self._keys.buried], args=[end, AT_ONCE])
         return found
 
@@ -157,7 +157,7 @@ def _whole(dead: DeadLetters, letter_id: str) -> Letter:
     if letter.cut:
         raise RunError(
             f"dead letter {letter_id} cannot be put back: of its {letter.size} bytes only the "
-            f"first {letters.CUT_BYTES} were kept"
+            f"first {dead_letters.CUT_BYTES} were kept"
         )
     return letter
 

@@ -16,12 +16,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from openrs_core.address import address
-from openrs_core.codec import decode
-from openrs_core.connection import connect
 from openrs_core.errors import DecodeError, RunError
-from openrs_core.keys import GROUP, Keys
-from openrs_core.messages import WeightsManifest, WeightsTaken
+from openrs_core.ring.address import address
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import GROUP, Keys
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import WeightsManifest, WeightsTaken
 from services.monitor.run import directory_of, redis_of
 
 WIDTH = 110

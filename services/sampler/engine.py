@@ -14,11 +14,11 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from openrs_core.errors import ProtocolError
-from openrs_core.fields import MAX_FAILURE
-from openrs_core.messages import Completion, PolicyRun, Prompt, RolloutGroup
-from openrs_core.queue import Delivery
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.ring import RingRecipe
+from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Snapshot, Update
+from openrs_core.wire.fields import MAX_FAILURE
+from openrs_core.wire.messages import Completion, PolicyRun, Prompt, RolloutGroup
 from services.sampler.base import base_policy
 from services.sampler.limits import Limits
 from services.sampler.places import Read, Write
@@ -40,25 +40,24 @@ _BEFORE_IMPORT_CPU = {
 class VllmEngine:
     """Groups in, rollout groups out; see `loop.Engine`."""
 
-    def __init__(self, recipe: Recipe, model: str, name: str) -> None:
+    def __init__(self, recipe: RingRecipe, model: str, name: str) -> None:
         self._recipe, self._name, self._model = recipe, name, model
         self._llm = _start(recipe, model)
         self._engine = self._llm.llm_engine
         self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         self._limits = Limits(
             sequences=recipe.sampler.max_sequences,
-            tokens=recipe.data.max_prompt_tokens + recipe.sampler.max_tokens,
+            tokens=recipe.longest_sequence,
             vocabulary=self._engine.model_config.get_vocab_size(),
         )
         self._policy = ""
         self.in_flight: dict[str, Delivery[Prompt]] = {}
 
     @property
-    def free_groups(self) -> int:
-        """How many more groups it will take now."""
+    def free_completions(self) -> int:
+        """How many more completions it can sample at once."""
         taken = sum(d.message.sampling.group_size for d in self.in_flight.values())
-        free = self._recipe.sampler.max_sequences - taken
-        return free // self._recipe.learner.group_size
+        return self._recipe.sampler.max_sequences - taken
 
     def submit(self, taken: Delivery[Prompt]) -> RolloutGroup | None:
         """Begin a group; or the group that says why it cannot be sampled."""
@@ -152,7 +151,7 @@ def _policy_run(span: Any) -> PolicyRun:
     )
 
 
-def _start(recipe: Recipe, model: str) -> Any:
+def _start(recipe: RingRecipe, model: str) -> Any:
     """The vLLM engine on whatever this machine has."""
     import torch
 
@@ -172,7 +171,7 @@ def _start(recipe: Recipe, model: str) -> Any:
         load_format="safetensors",  # no other form: they can hold code
         trust_remote_code=False,
         dtype=recipe.model.dtype,
-        max_model_len=recipe.data.max_prompt_tokens + settings.max_tokens,
+        max_model_len=recipe.longest_sequence,
         max_num_seqs=settings.max_sequences,
         gpu_memory_utilization=settings.gpu_memory_share,
         tensor_parallel_size=settings.tensor_parallel,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from openrs_core import metrics
-from openrs_core.connection import BLOCK_SECONDS
-from openrs_core.messages import Completion, RolloutGroup, ScoredGroup, Verdict
-from openrs_core.queue import MOST_DELIVERIES, Delivery, Queue, group_id
-from openrs_core.recipe import Scorer
+from openrs_core.recipe.scorer import ScorerSection
+from openrs_core.ring.connection import BLOCK_SECONDS
+from openrs_core.ring.queue import MOST_DELIVERIES, Delivery, Queue, group_id
+from openrs_core.wire.messages import Completion, RolloutGroup, ScoredGroup, Verdict
 from services.scorer.rewards import score
 from services.scorer.verifier import known, verdict_of
 
@@ -49,7 +49,7 @@ class InProgress:
         return all(verdict.done() for verdict in self.verdicts)
 
 
-def run(queue: Queue, verifiers: Verifiers, rules: Scorer, stop: threading.Event) -> None:
+def run(queue: Queue, verifiers: Verifiers, rules: ScorerSection, stop: threading.Event) -> None:
     """Score until told to stop."""
     working: list[InProgress] = []
     while not stop.is_set():
@@ -74,7 +74,7 @@ def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
     return InProgress(taken, [verifiers.submit(c, answer) for c in completions])
 
 
-def hand_on(queue: Queue, group: InProgress, rules: Scorer) -> None:
+def hand_on(queue: Queue, group: InProgress, rules: ScorerSection) -> None:
     """Forward a group with its scores; nothing when another scorer was faster."""
     rollout = group.taken.message
     verdicts = [verdict_of(future) for future in group.verdicts]

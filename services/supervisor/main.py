@@ -24,13 +24,14 @@ from types import FrameType
 
 import redis
 
-from openrs_core.connection import connect
 from openrs_core.errors import RunError
-from openrs_core.keys import STAGES, Keys
-from openrs_core.lease import forget_dead
-from openrs_core.recipe import Recipe
-from openrs_core.recipe_file import load
-from openrs_core.run import keep_recipe, refuse_odd_name, write_whole
+from openrs_core.recipe.file import load
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.directory import keep_recipe, write_whole
+from openrs_core.ring.agreement import refuse_odd_name
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys
+from openrs_core.ring.lease import forget_dead
 from services.model import model_directory
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
@@ -81,7 +82,7 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     return code
 
 
-def run_directory(recipe: Recipe, plan: Plan) -> Path:
+def run_directory(recipe: TrainingRecipe, plan: Plan) -> Path:
     """Where this run is kept.
 
     Raises:
@@ -113,7 +114,7 @@ class Ring:
     """The processes of one run."""
 
     def __init__(
-        self, recipe: Recipe, directory: Path, plan: Plan, server: RedisServer | None
+        self, recipe: TrainingRecipe, directory: Path, plan: Plan, server: RedisServer | None
     ) -> None:
         """`server`: the run's own Redis, unless the plan names another."""
         self._recipe, self._directory, self._plan, self._server = recipe, directory, plan, server

@@ -18,9 +18,9 @@ import numpy as np
 import psutil
 import redis
 
-from openrs_core.connection import connect
-from openrs_core.keys import STAGES, Keys
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys
 from tests.chaos.ring import ROLES, ROOT, Ring
 
 LOOK_SECONDS = 5.0

@@ -23,8 +23,8 @@ POINTS = {
     "after the checkpoint, before the acknowledgement":
         "services.learner.admission:Admission.checkpointed",
     "after the acknowledgement": "services.learner.admission:Admission.checkpointed!",
-    "prompts booked and not sent": "openrs_core.queue:Queue.publish",
-    "prompts sent and not yet known as sent": "openrs_core.queue:Queue.publish!",
+    "prompts booked and not sent": "openrs_core.ring.queue:Queue.publish",
+    "prompts sent and not yet known as sent": "openrs_core.ring.queue:Queue.publish!",
     "resumed, with nothing taken up": "services.learner.admission:Admission.resume",
 }  # fmt: skip
 """Where a learner may die; a `!` means after the function, else before it."""

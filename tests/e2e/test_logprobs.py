@@ -19,12 +19,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from openrs_core.codec import decode, encode
 from openrs_core.ledger import Policy
-from openrs_core.messages import Completion, Prompt, RolloutGroup, Sampling
-from openrs_core.queue import Delivery
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Change, Snapshot, Update
+from openrs_core.wire.codec import decode, encode
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, Sampling
 from services.learner.batch import Sequence, assemble
 from services.learner.policy import Policy as Network
 from services.learner.policy import load_policy
@@ -49,7 +49,7 @@ FAR = 0.3
 """Mean distance that no rounding explains; between the two policies it is 1.3."""
 
 
-def recipe(model: str, dtype: str, workers: int = 1) -> Recipe:
+def recipe(model: str, dtype: str, workers: int = 1) -> TrainingRecipe:
     sampler = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS, "tensor_parallel": workers}
     return tiny_recipe(model, dtype, sampler=sampler, learner={"group_size": GROUP_SIZE})
 

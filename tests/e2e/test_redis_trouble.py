@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from openrs_core.connection import connect
+from openrs_core.ring.connection import connect
 from services.supervisor.redis_server import RedisServer
 from tests.conftest import wait_until
 from tests.e2e.ring import SHORT, TOY, lines, sets, start

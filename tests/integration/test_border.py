@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from openrs_core.codec import decode
-from openrs_core.keys import Keys
 from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import PolicyRun, Prompt, ScoredGroup
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import Publisher, Receiver
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import PolicyRun, Prompt, ScoredGroup
 from services.learner import admission as gate
 from services.learner.admission import Admission
 from services.learner.evaluation import Evaluation
@@ -119,7 +119,9 @@ def test_a_prompt_whose_policy_never_comes_is_buried_and_its_place_is_free_again
 ):
     monkeypatch.setattr(sampler, "HELD_TOO_LONG_SECONDS", 0.2)
     learner, engine, stop = queue("learner"), FakeEngine(), threading.Event()
-    never = [a_prompt(f"never-{number}", version=10**9) for number in range(engine.free_groups)]
+    never = [
+        a_prompt(f"never-{number}", version=10**9) for number in range(engine.free_completions // 2)
+    ]
     learner.publish("prompts", [*never, a_prompt("now")])
     with closing(Publisher(client, run_id, 100)) as publisher:
         publisher.begin(NOW, a_snapshot())

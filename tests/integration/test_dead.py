@@ -5,11 +5,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from openrs_core import letters
-from openrs_core.codec import encode
 from openrs_core.errors import RunError
-from openrs_core.keys import Keys
-from openrs_core.messages import Prompt, RolloutGroup
+from openrs_core.ring import dead_letters
+from openrs_core.ring.keys import Keys
+from openrs_core.wire.codec import encode
+from openrs_core.wire.messages import Prompt, RolloutGroup
 from services.cli import app
 from services.monitor import dead
 from services.monitor.dead import DeadLetters, put_back, show_list, show_one
@@ -130,9 +130,13 @@ def test_a_letter_is_put_back_once(found, bury, client, run_id):
 
 
 def test_a_large_body_is_cut_and_cannot_be_put_back(found, bury):
-    letter = bury(b"\xff" * (letters.WHOLE_BYTES + 1))
+    letter = bury(b"\xff" * (dead_letters.WHOLE_BYTES + 1))
     head, body = found.find(letter)
-    assert (head.size, head.cut, len(body)) == (letters.WHOLE_BYTES + 1, True, letters.CUT_BYTES)
+    assert (head.size, head.cut, len(body)) == (
+        dead_letters.WHOLE_BYTES + 1,
+        True,
+        dead_letters.CUT_BYTES,
+    )
     with pytest.raises(RunError, match="only the first 65536 were kept"):
         list(put_back(found, [letter], every=False))
     assert list(put_back(found, [], every=True)) == [f"{letter}: left alone, cut"]
@@ -140,12 +144,12 @@ def test_a_large_body_is_cut_and_cannot_be_put_back(found, bury):
 
 
 def test_the_largest_body_that_is_kept_whole_can_be_put_back(found, bury):
-    letter = bury(b"\xff" * letters.WHOLE_BYTES)
+    letter = bury(b"\xff" * dead_letters.WHOLE_BYTES)
     assert "in rollouts again" in next(put_back(found, [letter], every=False))
 
 
 def test_only_the_newest_letters_are_kept(found, bury, monkeypatch):
-    monkeypatch.setattr(letters, "KEPT", 3)
+    monkeypatch.setattr(dead_letters, "KEPT", 3)
     ids = [bury(b"noise") for _ in range(5)]
     assert [letter.id for letter in found.newest_first()] == ids[:1:-1]
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
 from services.learner.batch import Layout, MicroBatch, Sequence, token_weights
 from services.learner.loss import token_loss
 from services.learner.policy import Policy, load_policy
@@ -58,7 +58,7 @@ RIGHT = [
 WRONG = [Way(stage, "padded", 1, boundary=False) for stage in (1, 2)]
 
 
-def recipe(model: str, zero_stage: int) -> Recipe:
+def recipe(model: str, zero_stage: int) -> TrainingRecipe:
     learner = {
         "zero_stage": zero_stage,
         "tokens_per_micro_batch": LARGEST,
@@ -127,7 +127,7 @@ class Observed(DeepSpeedTrainer):
         named = self._engine.module.model.named_parameters()
         return {name: safe_get_full_grad(p).numpy().copy() for name, p in named}
 
-    def _load_reference(self, recipe: Recipe, model: str) -> Policy | None:
+    def _load_reference(self, recipe: TrainingRecipe, model: str) -> Policy | None:
         """Another model: of itself, a policy diverges by nothing."""
         return super()._load_reference(recipe, other_model(model))
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from openrs_core.keys import Keys
 from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import Completion, Prompt, RolloutGroup, ScoredGroup
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import Change, Publisher, Receiver
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, ScoredGroup
 from services.learner.admission import Admission
 from services.learner.evaluation import Evaluation
 from services.learner.problems import Problem, Problems
@@ -100,6 +100,29 @@ def test_a_sampler_waits_for_its_first_weights(queue, background, learner_weight
     learner_weights.begin(Policy(1, 3), a_snapshot())
     wait_until(lambda: learner.depth("rollouts") == 1, "the group")
     assert engine.version == 3
+
+
+def test_a_sampler_claims_what_it_can_sample_whatever_the_groups_ask_for(
+    queue, background, learner_weights, receiver
+):
+    """Of groups of four, an evaluation's say, it takes half as many as of groups of two."""
+    learner = queue("learner")
+
+    class Busy(FakeEngine):
+        @property
+        def free_completions(self):
+            return 8 - 4 * len(self.in_flight)
+
+        def step(self):
+            return []
+
+    learner_weights.begin(Policy(1, 0), a_snapshot())
+    learner.publish("prompts", [a_prompt(f"1.{number}", group_size=4) for number in range(6)])
+    engine = Busy()
+    background(sampler.run, queue("sampler"), engine, receiver)
+    wait_until(lambda: engine.in_flight, "the first groups under way")
+    assert len(queue("other").read("prompts", Prompt, 6)) == 4
+    assert sorted(engine.in_flight) == ["1.0", "1.1"]
 
 
 def test_a_prompt_that_cannot_be_sampled_travels_on_as_a_failure(

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import redis
 
-from openrs_core import letters
-from openrs_core.codec import decode
-from openrs_core.connection import connect
 from openrs_core.errors import DecodeError
-from openrs_core.keys import STAGES, Keys, Stage
 from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup
-from openrs_core.queue import Delivery, Queue
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring import dead_letters
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys, Stage
+from openrs_core.ring.queue import Delivery, Queue
 from openrs_core.weights import Publisher, Receiver
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import Prompt, RolloutGroup, ScoredGroup
 from services.learner import admission as gate
 from services.learner.admission import Admission
 from services.learner.evaluation import Evaluation
@@ -77,7 +77,7 @@ class Recording(Queue):
 class Engine(FakeEngine):
     """Answers every second time correctly, in one token; takes two prompts of one group id."""
 
-    free_groups = 64
+    free_completions = 128
 
     def submit(self, taken: Delivery[Prompt]) -> None:
         self.in_flight[taken.entry_id.decode()] = taken
@@ -185,7 +185,7 @@ def can_be_read(stage: Stage, body: bytes) -> bool:
 
 
 def as_kept(body: bytes) -> bytes:
-    return body if len(body) <= letters.WHOLE_BYTES else body[: letters.CUT_BYTES]
+    return body if len(body) <= dead_letters.WHOLE_BYTES else body[: dead_letters.CUT_BYTES]
 
 
 def test_there_were_thousands_and_most_were_no_messages(ring):
@@ -229,7 +229,9 @@ def test_what_cannot_be_read_is_a_dead_letter_with_its_bytes_and_nothing_else_is
 def test_every_dead_letter_says_why_and_where_from(ring):
     for letter in ring.dead:
         assert letter[b"consumer"].decode() == READERS[letter[b"stage"].decode()]
-    assert all(0 < len(letter[b"reason"]) <= letters.LONGEST_REASON * 4 for letter in ring.dead)
+    assert all(
+        0 < len(letter[b"reason"]) <= dead_letters.LONGEST_REASON * 4 for letter in ring.dead
+    )
     assert {letter.get(b"id") for letter in ring.dead} >= {None, b"1.1"}
 
 

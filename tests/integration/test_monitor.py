@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from openrs_core.codec import encode
 from openrs_core.errors import RunError
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import Prompt
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import Layout, Publisher, Receiver, Tensor
+from openrs_core.wire.codec import encode
+from openrs_core.wire.messages import Prompt
 from services.learner.record import Record
 from services.monitor.weights import show
 from tests.builders import a_manifest

@@ -3,8 +3,8 @@
 import pytest
 
 from openrs_core.errors import FencedError, FullError
-from openrs_core.keys import Keys
-from openrs_core.messages import Prompt, RolloutGroup
+from openrs_core.ring.keys import Keys
+from openrs_core.wire.messages import Prompt, RolloutGroup
 from tests.builders import a_group, a_prompt
 from tests.conftest import wait_until
 

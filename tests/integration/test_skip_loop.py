@@ -9,9 +9,9 @@ from prometheus_client import REGISTRY
 
 from openrs_core.errors import LearningError
 from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import Prompt
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
 from openrs_core.weights import Change
+from openrs_core.wire.messages import Prompt
 from services.learner.admission import Admission
 from services.learner.checkpoints import Checkpoints
 from services.learner.evaluation import Evaluation

@@ -3,8 +3,8 @@
 import pytest
 
 from openrs_core.errors import FencedError
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
+from openrs_core.ring.keys import Keys
 from tests.channel import FakeSampler, a_policy, manifests
 from tests.conftest import wait_until
 

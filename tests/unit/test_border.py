@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from openrs_core.ledger import Policy
-from openrs_core.messages import PolicyRun, ScoredGroup
-from services.learner.border import fault
+from openrs_core.wire.messages import PolicyRun, ScoredGroup
+from services.learner.intake import fault
 from services.sampler.limits import Limits
 from tests.builders import a_prompt, a_scored_group
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from openrs_core.errors import RunError, is_disk_full
 from openrs_core.lifecycle import Settings, running
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
 from services.learner.checkpoints import Checkpoints, State
 from services.learner.optimizer_state import Stored
 from services.learner.record import Record

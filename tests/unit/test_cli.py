@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.learner import inventory
+from openrs_core.record import inventory
 
 ROOT = Path(__file__).parents[2]
 TOY = str(ROOT / "recipes" / "toy.toml")

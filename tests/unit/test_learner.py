@@ -7,8 +7,8 @@ import pytest
 
 from openrs_core.errors import RunError
 from openrs_core.ledger import Policy
-from openrs_core.recipe import Learner
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.recipe.learner import LearnerSection
 from services.learner.evaluation import Evaluation
 from services.learner.problems import Problem, Problems, load_problems
 from services.learner.schedule import learning_rate
@@ -28,8 +28,8 @@ class CharacterTokenizer:
         return [ord(c) for message in conversation for c in message["content"]]
 
 
-def rules(**changes) -> Learner:
-    return Learner(steps=110, groups_per_step=1, group_size=2, lr=1e-6, **changes)
+def rules(**changes) -> LearnerSection:
+    return LearnerSection(steps=110, groups_per_step=1, group_size=2, lr=1e-6, **changes)
 
 
 def test_the_learning_rate_warms_up_and_stays():
@@ -40,7 +40,7 @@ def test_the_learning_rate_warms_up_and_stays():
 
 def test_the_cosine_ends_at_its_share_of_the_peak():
     """Open-RS: 50 steps up, then a cosine to a tenth; at step 200 of 500 it gave 7.75e-7."""
-    open_rs = Learner(
+    open_rs = LearnerSection(
         steps=500, groups_per_step=1, group_size=2, lr=1e-6, warmup_steps=50, schedule="cosine"
     )
     assert learning_rate(200, open_rs) == pytest.approx(7.75e-7, rel=1e-2)

@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openrs_core.recipe import Learner
+from openrs_core.recipe.learner import LearnerSection
 from services.learner.batch import Sequence, assemble, token_weights
 from services.learner.loss import k3, token_loss
 from services.learner.policy import Policy, load_policy
@@ -64,10 +64,11 @@ class Case:
         return f"{self.variant}-{self.aggregation}-{behaviour}-{'kl' if self.kl else 'no_kl'}"
 
     @property
-    def rules(self) -> Learner:
+    def rules(self) -> LearnerSection:
         """The recipe's learner section for it."""
         size = {"steps": 1, "groups_per_step": 2, "group_size": 4}
-        return Learner(**size, **VARIANTS[self.variant], kl_weight=KL_WEIGHT if self.kl else 0.0)
+        weight = KL_WEIGHT if self.kl else 0.0
+        return LearnerSection(**size, **VARIANTS[self.variant], kl_weight=weight)
 
 
 CASES = [Case(*parts) for parts in product(VARIANTS, TRL_NAMES, (False, True), (False, True))]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openrs_core.errors import RecipeError
-from openrs_core.recipe_file import differences, load, parse
+from openrs_core.recipe.file import differences, load, parse
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"

@@ -6,7 +6,7 @@ A message that decodes is well-formed; that does not make it the answer to a pro
 from dataclasses import fields, replace
 
 from openrs_core.ledger import Policy
-from openrs_core.messages import Completion, Prompt, ScoredGroup
+from openrs_core.wire.messages import Completion, Prompt, ScoredGroup
 
 
 def fault(group: ScoredGroup, issued: Prompt, learner: Policy, vocabulary: int) -> str:

@@ -13,7 +13,7 @@ The newest KEPT letters are kept.
 
 from collections.abc import Mapping
 
-from openrs_core.keys import Stage
+from openrs_core.ring.keys import Stage
 
 KEPT = 10_000
 """Letters; older ones make room."""

@@ -18,8 +18,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from openrs_core import metrics
-from openrs_core.address import Address, address, refusal
 from openrs_core.errors import RunError, StoppedError
+from openrs_core.ring.address import Address, address, refusal
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from openrs_core.fields import (
+from openrs_core.wire.fields import (
     MAX_ANSWER,
     MAX_CHUNKS,
     MAX_COMPONENTS,

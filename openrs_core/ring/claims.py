@@ -9,8 +9,8 @@ import time
 import redis
 
 from openrs_core import metrics
-from openrs_core.connection import outages
-from openrs_core.keys import GROUP, STAGES, Keys, Stage
+from openrs_core.ring.connection import outages
+from openrs_core.ring.keys import GROUP, STAGES, Keys, Stage
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 

@@ -13,10 +13,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from openrs_core.errors import RecipeError
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load(path: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:
     """The recipe in a TOML file or a run's `recipe.json`, with `section.key=value` overrides.
 
     Raises:
@@ -37,14 +37,14 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return parse(table, source=str(path))
 
 
-def parse(table: Mapping[str, Any], source: str) -> Recipe:
+def parse(table: Mapping[str, Any], source: str) -> TrainingRecipe:
     """The recipe in a table.
 
     Raises:
         RecipeError: naming the source, the field, its value and the remedy.
     """
     try:
-        return Recipe.model_validate(table)
+        return TrainingRecipe.model_validate(table)
     except ValidationError as error:
         raise RecipeError(f"recipe {source}: {_first_fault(error)}") from error
 
@@ -101,7 +101,7 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def _unknown_key(path: list[str]) -> str:
-    section: Any = Recipe
+    section: Any = TrainingRecipe
     for part in path[:-1]:
         section = section.model_fields[part].annotation
     known = list(section.model_fields) if hasattr(section, "model_fields") else get_args(section)

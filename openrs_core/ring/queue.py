@@ -25,14 +25,15 @@ from typing import Generic, TypeVar
 
 import redis
 
-from openrs_core import letters, metrics
-from openrs_core.claims import Claims, Entry
-from openrs_core.codec import decode, encode
-from openrs_core.connection import BLOCK_SECONDS, outages
+from openrs_core import metrics
 from openrs_core.errors import DecodeError, FullError
-from openrs_core.fence import FENCE, UNFENCED, refuse_fenced
-from openrs_core.keys import GROUP, STAGES, Keys, Stage
-from openrs_core.messages import Message, Prompt, RolloutGroup, ScoredGroup
+from openrs_core.ring import dead_letters
+from openrs_core.ring.claims import Claims, Entry
+from openrs_core.ring.connection import BLOCK_SECONDS, outages
+from openrs_core.ring.fence import FENCE, UNFENCED, refuse_fenced
+from openrs_core.ring.keys import GROUP, STAGES, Keys, Stage
+from openrs_core.wire.codec import decode, encode
+from openrs_core.wire.messages import Message, Prompt, RolloutGroup, ScoredGroup
 
 logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
@@ -113,7 +114,7 @@ class Queue:
         self._client, self._run, self._consumer = client, run, consumer
         self._forward = client.register_script(_FORWARD)
         self._publish = client.register_script(_PUBLISH)
-        self._bury = client.register_script(letters.BURY)
+        self._bury = client.register_script(dead_letters.BURY)
         self._ack = client.register_script(_ACK)
         self._traces = client.register_script(_TRACES)
         self._claims = Claims(client, self.keys, consumer, redelivery_seconds)
@@ -248,8 +249,8 @@ class Queue:
     ) -> None:
         """Move an entry to the dead-letter stream with its bytes, reason and origin."""
         keys = [self.keys.stage(stage), self.keys.buried]
-        letter = letters.letter(fields, reason, stage, self._consumer)
-        if self._bury(keys=keys, args=[GROUP, entry_id, letters.KEPT, *letter]):
+        letter = dead_letters.letter(fields, reason, stage, self._consumer)
+        if self._bury(keys=keys, args=[GROUP, entry_id, dead_letters.KEPT, *letter]):
             metrics.BURIED.inc()
             logger.warning("buried a message of %s: %s", stage, reason)
         self._claims.settle(stage, [entry_id])

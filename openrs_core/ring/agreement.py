@@ -1,18 +1,17 @@
-"""What the processes of one run agree on: its recipe, and which life the learner is in."""
+"""What the processes of one run agree on: its recipe, and which incarnation the learner is."""
 
 import json
 import re
-from pathlib import Path
 
 import redis
 
 from openrs_core.errors import RunError
-from openrs_core.keys import Keys
-from openrs_core.recipe import Recipe
-from openrs_core.recipe_file import differences
+from openrs_core.recipe.file import differences
+from openrs_core.recipe.ring import RingRecipe
+from openrs_core.ring.keys import Keys
 
 
-def agree(client: redis.Redis, run: str, recipe: Recipe) -> None:
+def agree(client: redis.Redis, run: str, recipe: RingRecipe) -> None:
     """Make sure that every process of the run holds the same recipe; the first one sets it.
 
     Raises:
@@ -37,31 +36,6 @@ def refuse_odd_name(run: str) -> None:
     """Raise RunError when a run id could not be a directory's name and part of a key."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}", run):
         raise RunError(f"--run {run!r}: use letters, digits, `-`, `_` and `.`")
-
-
-def keep_recipe(directory: Path, recipe: Recipe) -> None:
-    """Keep the resolved recipe as `recipe.json` in the run's directory, or compare with it.
-
-    Raises:
-        RunError: the directory was begun with another recipe; the message names what differs.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    kept = directory / "recipe.json"
-    if not kept.exists():
-        write_whole(kept, json.dumps(recipe.resolved(), indent=2) + "\n")
-    found = differences(recipe.resolved(), json.loads(kept.read_text()))
-    if found:
-        raise RunError(
-            f"run directory {directory} was begun with another recipe: {'; '.join(found)}. "
-            "Use the run's recipe, or choose another --run"
-        )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, also when the process is killed."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def next_incarnation(client: redis.Redis, run: str, after: int) -> int:

@@ -13,8 +13,8 @@ import msgpack
 from pydantic import TypeAdapter, ValidationError
 
 from openrs_core.errors import DecodeError
-from openrs_core.fields import MAX_CHUNKS
-from openrs_core.messages import (
+from openrs_core.wire.fields import MAX_CHUNKS
+from openrs_core.wire.messages import (
     Message,
     Prompt,
     RolloutGroup,

@@ -14,11 +14,11 @@ from contextlib import suppress
 import redis
 
 from openrs_core.background import Background
-from openrs_core.connection import when_there_is_room
 from openrs_core.errors import FencedError, RunError, StoppedError
-from openrs_core.keys import Keys
-from openrs_core.recipe import Recipe
-from openrs_core.run import agree
+from openrs_core.recipe.ring import RingRecipe
+from openrs_core.ring.agreement import agree
+from openrs_core.ring.connection import when_there_is_room
+from openrs_core.ring.keys import Keys
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Lease:
     """The place of a run's one learner: `take` it, `check` it, `close` it."""
 
     def __init__(
-        self, client: redis.Redis, run: str, recipe: Recipe, seconds: float = LEASE_SECONDS
+        self, client: redis.Redis, run: str, recipe: RingRecipe, seconds: float = LEASE_SECONDS
     ) -> None:
         self._client, self._run, self._recipe = client, run, recipe
         self._key = Keys(run).learner
