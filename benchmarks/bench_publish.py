@@ -27,8 +27,8 @@ from openrs_core.recipe.file import load
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.ring.connection import connect
 from openrs_core.weights import Publisher
-from services.learner.batch import Sequence
-from services.learner.trainer import DeepSpeedTrainer
+from services.learner.step import Sequence
+from services.learner.trainer.deepspeed import DeepSpeedTrainer
 from services.model import model_directory
 from services.supervisor.redis_server import RedisServer
 

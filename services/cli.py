@@ -225,7 +225,7 @@ def export(
     directory: Annotated[Path, typer.Argument(help="Where to put it; must not exist.")],
 ) -> None:
     """Write a checkpoint's model as a plain Hugging Face directory."""
-    from services.export import export_model
+    from services.monitor.export import export_model
 
     typer.echo(export_model(checkpoint, directory))
 

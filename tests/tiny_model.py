@@ -13,7 +13,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from openrs_core.recipe.file import parse
 from openrs_core.recipe.training import TrainingRecipe
-from services.learner.batch import Sequence
+from services.learner.step import Sequence
 from services.toy.task import chain_sums
 from services.toy.tokenizer import train_tokenizer
 

@@ -1,4 +1,12 @@
-"""A run's directory: the recipe it was begun with, and files that are there whole or not at all."""
+"""A run's directory: the names in it, its recipe, and files that are there whole or not at all.
+
+recipe.json     the resolved recipe
+metrics.jsonl   what happened, a line each (see `lines`)
+samples.jsonl   one completion per step, to read
+summary.json    the last line of the run; the run is finished when it is there
+checkpoints/    see `checkpoint`
+logs/, redis/, targets.json     of `openrs up`
+"""
 
 import json
 from pathlib import Path
@@ -6,6 +14,9 @@ from pathlib import Path
 from openrs_core.errors import RunError
 from openrs_core.recipe.file import differences
 from openrs_core.recipe.ring import RingRecipe
+
+RECIPE, METRICS, SAMPLES = "recipe.json", "metrics.jsonl", "samples.jsonl"
+SUMMARY, CHECKPOINTS = "summary.json", "checkpoints"
 
 
 def keep_recipe(directory: Path, recipe: RingRecipe) -> None:
@@ -15,7 +26,7 @@ def keep_recipe(directory: Path, recipe: RingRecipe) -> None:
         RunError: the directory was begun with another recipe; the message names what differs.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    kept = directory / "recipe.json"
+    kept = directory / RECIPE
     if not kept.exists():
         write_whole(kept, json.dumps(recipe.resolved(), indent=2) + "\n")
     found = differences(recipe.resolved(), json.loads(kept.read_text()))

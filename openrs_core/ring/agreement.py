@@ -39,11 +39,11 @@ def refuse_odd_name(run: str) -> None:
 
 
 def next_incarnation(client: redis.Redis, run: str, after: int) -> int:
-    """Begin a new life of the learner, later than `after` even if Redis forgot; the first is 1."""
+    """Begin a new incarnation, later than `after` even if Redis forgot the last; the first is 1."""
     key = Keys(run).incarnation
     client.set(key, after, nx=True)
-    life = int(client.incr(key))
-    if life <= after:
-        life = after + 1
-        client.set(key, life)
-    return life
+    found = int(client.incr(key))
+    if found <= after:
+        found = after + 1
+        client.set(key, found)
+    return found

@@ -35,7 +35,7 @@ class Claims:
         self._unsure = set(STAGES)  # may there be entries of ours that are not in hand?
         self._outages = outages(client)
 
-    def again(self, stage: Stage, count: int) -> list[Entry]:
+    def redelivered(self, stage: Stage, count: int) -> list[Entry]:
         """Entries that were delivered before: our own that are not in hand, then abandoned ones."""
         if self._outages != outages(self._client):
             self._outages, self._unsure = outages(self._client), set(STAGES)

@@ -9,20 +9,21 @@ first looks whether a later life has begun.
 from openrs_core.errors import FencedError
 
 UNFENCED = 2**53
-"""The life of a writer that no learner can follow."""
+"""The incarnation of a writer that no learner can follow."""
 
 FENCE = f"""
 local latest = redis.call('GET', KEYS[1])
 if latest and tonumber(latest) > tonumber(ARGV[1]) then return -1 end
 if not latest and tonumber(ARGV[1]) < {UNFENCED} then redis.call('SET', KEYS[1], ARGV[1]) end
 """
-"""Begin of a script whose first key is `Keys.incarnation` and first argument the writer's life. A
+"""Begin of a script whose first key is `Keys.incarnation` and first argument the writer's own. A
 Redis that has forgotten the incarnation is told."""
 
 
-def refuse_fenced(answer: object, run: str, life: int) -> None:
+def refuse_fenced(answer: object, run: str, incarnation: int) -> None:
     """Raise FencedError when a fenced script has written nothing."""
     if answer == -1:
         raise FencedError(
-            f"run {run!r}: another learner has taken over; this one, incarnation {life}, stops"
+            f"run {run!r}: another learner has taken over; this one, incarnation {incarnation}, "
+            "stops"
         )

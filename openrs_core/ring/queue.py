@@ -51,7 +51,7 @@ redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
 return 1
 """
 
-# KEYS: incarnation, stream.  ARGV: life, body, group id, body, group id, ...
+# KEYS: incarnation, stream.  ARGV: incarnation, body, group id, body, group id, ...
 _PUBLISH = f"""{FENCE}
 for i = 2, #ARGV, 2 do
   redis.call('XADD', KEYS[2], '*', 'body', ARGV[i], 'id', ARGV[i + 1])
@@ -59,7 +59,7 @@ end
 return 1
 """
 
-# KEYS: incarnation, stream.  ARGV: life, consumer group, entry id, ...
+# KEYS: incarnation, stream.  ARGV: incarnation, consumer group, entry id, ...
 _ACK = f"""{FENCE}
 for i = 3, #ARGV do
   if redis.call('XACK', KEYS[2], ARGV[2], ARGV[i]) == 1 then redis.call('XDEL', KEYS[2], ARGV[i]) end
@@ -109,7 +109,7 @@ class Queue:
         redelivery_seconds: float = 60.0,
     ) -> None:
         self.keys = Keys(run)
-        self.life = UNFENCED
+        self.incarnation = UNFENCED
         """The learner's incarnation: once a later one has begun, nothing more is published."""
         self._client, self._run, self._consumer = client, run, consumer
         self._forward = client.register_script(_FORWARD)
@@ -141,10 +141,10 @@ class Queue:
             return
         keys = [self.keys.incarnation, self.keys.stage(stage)]
         try:
-            answer = self._publish(keys=keys, args=[self.life, *pairs])
+            answer = self._publish(keys=keys, args=[self.incarnation, *pairs])
         except redis.OutOfMemoryError as error:
             raise FullError(str(error)) from error
-        refuse_fenced(answer, self._run, self.life)
+        refuse_fenced(answer, self._run, self.incarnation)
 
     def read(
         self, stage: Stage, kind: type[M], count: int, seconds: float = 0.0
@@ -157,9 +157,9 @@ class Queue:
         if count < 1:
             return []
         try:
-            again = self._claims.again(stage, count)
-            entries = again or self._new(stage, count, seconds)
-            times = self._claims.times(stage) if again else {}
+            redelivered = self._claims.redelivered(stage, count)
+            entries = redelivered or self._new(stage, count, seconds)
+            times = self._claims.times(stage) if redelivered else {}
         except redis.ResponseError as error:
             if not _is_lost(error):
                 raise
@@ -189,7 +189,9 @@ class Queue:
         if not ids:
             return
         keys = [self.keys.incarnation, self.keys.stage(stage)]
-        refuse_fenced(self._ack(keys=keys, args=[self.life, GROUP, *ids]), self._run, self.life)
+        refuse_fenced(
+            self._ack(keys=keys, args=[self.incarnation, GROUP, *ids]), self._run, self.incarnation
+        )
         self._claims.settle(stage, ids)
 
     def renew(self, stage: Stage) -> None:

@@ -26,7 +26,7 @@ DELTA_SHARE = 0.25
 """A delta heavier than this share of the policy is sent as a snapshot, which also serves those who
 join; and a snapshot is due when the deltas since the last one weigh as much."""
 
-# KEYS: incarnation, manifests.  ARGV: life, most manifests, manifest.
+# KEYS: incarnation, manifests.  ARGV: incarnation, most manifests, manifest.
 _COMMIT = f"""{FENCE}
 return redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[2], '*', 'body', ARGV[3])
 """

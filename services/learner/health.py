@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from openrs_core.recipe.learner import LearnerSection
-from services.learner.trainer import StepStats
+from services.learner.step import StepStats
 
 SHARE = 0.1
 """What the newest step counts in the moving average: it looks back about ten steps."""

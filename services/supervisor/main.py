@@ -27,7 +27,7 @@ import redis
 from openrs_core.errors import RunError
 from openrs_core.recipe.file import load
 from openrs_core.recipe.training import TrainingRecipe
-from openrs_core.record.directory import keep_recipe, write_whole
+from openrs_core.record.directory import RECIPE, SUMMARY, keep_recipe, write_whole
 from openrs_core.ring.agreement import refuse_odd_name
 from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import STAGES, Keys
@@ -95,8 +95,8 @@ def run_directory(recipe: TrainingRecipe, plan: Plan) -> Path:
         raise RunError(f"--run {name}: {directory} exists; choose another id, or add --resume")
     if plan.resume and not directory.exists():
         raise RunError(f"--run {name}: nothing to resume, {directory} does not exist")
-    if (directory / "summary.json").exists():
-        raise RunError(f"--run {name}: the run is finished, see {directory / 'summary.json'}")
+    if (directory / SUMMARY).exists():
+        raise RunError(f"--run {name}: the run is finished, see {directory / SUMMARY}")
     return directory
 
 
@@ -162,7 +162,7 @@ class Ring:
 
     def _verdict(self, failed: Supervised | None, stop: threading.Event) -> int:
         """0 when the learner finished; otherwise say who failed and show its last lines."""
-        finished = (self._directory / "summary.json").exists()
+        finished = (self._directory / SUMMARY).exists()
         if stop.is_set() or not (failed or finished):
             sys.stderr.write(
                 f"stopped; `openrs up RECIPE --run {self._run} --resume` goes on from here\n"
@@ -176,7 +176,7 @@ class Ring:
         return EXIT_FAULT if failed else 0
 
     def _launch(self, role: str, name: str, options: list[str]) -> None:
-        arguments = [role, "--run", self._run, "--recipe", str(self._directory / "recipe.json")]
+        arguments = [role, "--run", self._run, "--recipe", str(self._directory / RECIPE)]
         environment = {"OPENRS_REDIS": self._url}
         if role == "learner":
             environment["OMP_NUM_THREADS"] = _learner_threads()
@@ -204,9 +204,9 @@ class Ring:
             return {}
 
     def _state(self, view: View) -> str:
-        if not view.progress.evaluations and not view.progress.steps:
+        if not view.record.evaluations and not view.record.steps:
             return "starting: vLLM, DeepSpeed and the model are being loaded"
-        done = len(view.progress.steps) >= self._recipe.learner.steps
+        done = len(view.record.steps) >= self._recipe.learner.steps
         return "last evaluation" if done else "training"
 
 
@@ -232,7 +232,7 @@ def _on_signals(stop: threading.Event) -> None:
 
 def _finish(directory: Path, wall_seconds: float) -> None:
     """The last line: the run in JSON, with the wall time of everything."""
-    path = directory / "summary.json"
+    path = directory / SUMMARY
     summary = {**json.loads(path.read_text()), "wall_seconds": round(wall_seconds, 1)}
     line = json.dumps(summary)
     write_whole(path, line + "\n")

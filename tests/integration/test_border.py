@@ -6,20 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from openrs_core.ledger import Ledger, Policy
+from openrs_core.ledger import Policy
 from openrs_core.recipe.file import load
 from openrs_core.ring.keys import Keys
 from openrs_core.weights import Publisher, Receiver
 from openrs_core.wire.codec import decode
 from openrs_core.wire.messages import PolicyRun, Prompt, ScoredGroup
-from services.learner import admission as gate
-from services.learner.admission import Admission
-from services.learner.evaluation import Evaluation
-from services.learner.problems import Problem, Problems
+from services.issuing import issuer
 from services.sampler import loop as sampler
 from tests.builders import a_prompt, a_scored_group
 from tests.conftest import wait_until
 from tests.fakes import FakeEngine
+from tests.gate import an_admission, collect, evaluate
 from tests.weights import a_snapshot
 
 pytestmark = pytest.mark.redis
@@ -29,17 +27,13 @@ RECIPE = load(
     "recipes/toy.toml",
     ["learner.groups_per_step=2", "learner.group_size=2", "learner.max_staleness=0"],
 )
-PROBLEMS = [Problem(f"p{number}", (1, 2), "7") for number in range(9)]
 
 
 @pytest.fixture
 def admission(queue, monkeypatch):
     """A learner's gate of 2 groups a step that looks for lost groups at once."""
-    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.05)
-    ledger = Ledger(0, RECIPE.learner.groups_per_step)
-    evaluation = Evaluation(RECIPE, PROBLEMS[:1])
-    problems = Problems(PROBLEMS, 0, vocabulary=100)
-    return Admission(queue("learner"), ledger, problems, evaluation, RECIPE, lambda: NOW)
+    monkeypatch.setattr(issuer, "PATIENCE_SECONDS", 0.05)
+    return an_admission(queue("learner"), RECIPE, held_out=1)
 
 
 def letters(client, run_id: str) -> list[dict[bytes, bytes]]:
@@ -93,7 +87,7 @@ def test_a_group_that_was_not_issued_so_is_buried_and_asked_for_again(
     admission, answering, client, run_id
 ):
     answering(forgeries=3)
-    collected = admission.collect(NOW, threading.Event())
+    collected = collect(admission, NOW)
     assert [c.group.rollout.completions[0].policies[0].version for c in collected] == [0, 0]
     assert {c.issued.group_id for c in collected} == {"1.1", "1.2"}
     assert admission.ledger.issued == 2, "the places in the data order are the same"
@@ -105,11 +99,8 @@ def test_a_group_that_was_not_issued_so_is_buried_and_asked_for_again(
 
 def test_an_evaluation_ends_although_its_groups_were_lost(admission, answering, client, run_id):
     """The first two are no answers, and are buried; then they are asked for again."""
-    found = []
-    admission.on_evaluated = found.append
-    admission._evaluation.begin(NOW, now=1.7e9)
     answering(forgeries=2)
-    admission.await_evaluation(NOW, threading.Event())
+    found = evaluate(admission, NOW)
     assert {(result.mode, result.problems) for result in found} == {("sampled", 1), ("greedy", 1)}
     assert len(letters(client, run_id)) == 2
 

@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from openrs_core.recipe.training import TrainingRecipe
-from services.learner.batch import Layout, MicroBatch, Sequence, token_weights
-from services.learner.loss import token_loss
-from services.learner.policy import Policy, load_policy
-from services.learner.trainer import DeepSpeedTrainer, StepStats
+from services.learner.algorithm.aggregation import token_weights
+from services.learner.step import Sequence, StepStats
+from services.learner.trainer.batch import Layout, MicroBatch
+from services.learner.trainer.deepspeed import DeepSpeedTrainer
+from services.learner.trainer.loss import token_loss
+from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from tests.ranks import run_ranks
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
@@ -127,7 +129,7 @@ class Observed(DeepSpeedTrainer):
         named = self._engine.module.model.named_parameters()
         return {name: safe_get_full_grad(p).numpy().copy() for name, p in named}
 
-    def _load_reference(self, recipe: TrainingRecipe, model: str) -> Policy | None:
+    def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
         """Another model: of itself, a policy diverges by nothing."""
         return super()._load_reference(recipe, other_model(model))
 
@@ -150,7 +152,7 @@ def be_a_rank(model: str, directory: Path) -> None:
 
 @dataclass
 class Expected:
-    """By plain autograd, one sequence at a time, without DeepSpeed and without Policy."""
+    """By plain autograd, one sequence at a time, without DeepSpeed and without PolicyNetwork."""
 
     gradient: dict[str, np.ndarray]
     loss: float
@@ -174,7 +176,7 @@ def other_model(model: str) -> str:
 @pytest.fixture(scope="module")
 def expected(model: str) -> Expected:
     rules = recipe(model, 1)
-    network, reference = (load_policy(rules, d).model for d in (model, other_model(model)))
+    network, reference = (load_policy_network(rules, d).model for d in (model, other_model(model)))
     loss, ratios = torch.tensor(0.0), []
     for sequence in step_batch():
         with torch.no_grad():

@@ -24,15 +24,13 @@ from openrs_core.ring.queue import Delivery, Queue
 from openrs_core.weights import Publisher, Receiver
 from openrs_core.wire.codec import decode
 from openrs_core.wire.messages import Prompt, RolloutGroup, ScoredGroup
-from services.learner import admission as gate
-from services.learner.admission import Admission
-from services.learner.evaluation import Evaluation
-from services.learner.problems import Problem, Problems
+from services.issuing import issuer
 from services.sampler import loop as sampler
 from services.scorer import loop as scorer
 from tests.builders import a_completion
 from tests.conftest import wait_until
 from tests.fakes import FakeEngine, FakeVerifiers
+from tests.gate import an_admission, collect
 from tests.malformed import KINDS, made
 from tests.weights import a_snapshot
 
@@ -111,12 +109,10 @@ class Ring:
 
     def learn(self, stop: threading.Event) -> None:
         """A learner's loop without the learning."""
-        problems = Problems([Problem(f"p{n}", (1, 2), "7") for n in range(50)], 0, vocabulary=100)
-        evaluation, queue = Evaluation(RECIPE, []), self.queues["scored"]
-        admission = Admission(queue, self.ledger, problems, evaluation, RECIPE, lambda: NOW)
-        while collected := admission.collect(NOW, stop):
+        admission = an_admission(self.queues["scored"], RECIPE, self.ledger)
+        while collected := collect(admission, NOW, stop):
             admission.settle(collected)
-            admission.checkpointed()
+            admission.issuer.acknowledge()
             self.trained.extend(each.group for each in collected)
 
     def turn(self, receiver: Receiver) -> None:
@@ -154,7 +150,7 @@ def ring(redis_url):
     """The ring, when it has stopped."""
     client, keys, patch = connect(redis_url), Keys(RUN), pytest.MonkeyPatch()
     client.flushall()
-    patch.setattr(gate, "PATIENCE_SECONDS", 0.5)
+    patch.setattr(issuer, "PATIENCE_SECONDS", 0.5)
     patch.setattr(sampler, "HELD_TOO_LONG_SECONDS", 0.2)
     queues = {stage: Recording(client, reader) for stage, reader in READERS.items()}
     put_in = {

@@ -6,7 +6,7 @@ import pytest
 
 from openrs_core.ledger import Policy
 from openrs_core.wire.messages import PolicyRun, ScoredGroup
-from services.learner.intake import fault
+from services.issuing.intake import fault
 from services.sampler.limits import Limits
 from tests.builders import a_prompt, a_scored_group
 

@@ -7,7 +7,7 @@ import pytest
 
 from openrs_core.recipe.learner import LearnerSection
 from services.learner.health import SETTLING_STEPS, SHARE, Health
-from services.learner.trainer import StepStats
+from services.learner.step import StepStats
 
 
 def rules(**changes) -> LearnerSection:

@@ -6,34 +6,18 @@ last step the learner waits for it, so those two are of one version exactly.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Literal
 
 from openrs_core.ledger import Policy
 from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.lines import EvaluationLine
 from openrs_core.wire.messages import Prompt, Sampling, ScoredGroup
-from services.learner.problems import Problem
+from services.issuing.problems import Problem
 
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """One finished evaluation."""
-
-    version: int
-    """The policy it was begun with."""
-    mode: str
-    """`sampled` or `greedy`."""
-    accuracy: float
-    """Mean over problems of the share of correct completions (pass@1)."""
-    tokens: float
-    """Mean completion length."""
-    problems: int
-    completions: int
-    unverified: int
-    """Completions whose verdict was `timeout` or `error`; they count as not correct."""
-    newest_version: int
-    """The newest policy that made any token of it."""
+Mode = Literal["sampled", "greedy"]
 
 
 @dataclass(slots=True)
@@ -41,7 +25,7 @@ class _Open:
     """An evaluation whose groups are not all back."""
 
     version: int
-    mode: str
+    mode: Mode
     expected: int
     groups: list[ScoredGroup] = field(default_factory=list)
 
@@ -53,8 +37,7 @@ class Evaluation:
         self._recipe, self._problems = recipe, problems
         self._waiting: deque[Prompt] = deque()
         self._away: dict[str, _Open] = {}
-        self.prompts: dict[str, Prompt] = {}
-        """Of every group that is not back, by group id."""
+        self._finished: list[EvaluationLine] = []
 
     @property
     def pending(self) -> bool:
@@ -68,20 +51,20 @@ class Evaluation:
             version % self._recipe.evaluation.every == 0 or version == last
         )
 
-    def begin(self, learner: Policy, now: float) -> None:
+    def begin(self, reached: Policy, now: float) -> None:
         """Queue the prompts of an evaluation of the newest policy."""
         for mode, sampling in self._modes():
-            evaluation = _Open(learner.version, mode, len(self._problems))
+            evaluation = _Open(reached.version, mode, len(self._problems))
             for number, problem in enumerate(self._problems):
-                group_id = f"eval.{learner.incarnation}.{learner.version}.{mode}.{number}"
+                group_id = f"eval.{reached.incarnation}.{reached.version}.{mode}.{number}"
                 self._away[group_id] = evaluation
-                self.prompts[group_id] = Prompt(
+                prompt = Prompt(
                     group_id=group_id, prompt_id=problem.prompt_id, position=number, purpose="eval",
-                    incarnation=learner.incarnation, issued_version=learner.version,
+                    incarnation=reached.incarnation, issued_version=reached.version,
                     issued_at=now, token_ids=problem.token_ids, answer=problem.answer,
                     sampling=sampling,
                 )  # fmt: skip
-                self._waiting.append(self.prompts[group_id])
+                self._waiting.append(prompt)
 
     def next_prompts(self, *, alone: bool) -> Iterable[Prompt]:
         """Prompts to issue now: all when nothing else runs, else a step's worth in flight."""
@@ -92,21 +75,19 @@ class Evaluation:
             flying += 1
             yield self._waiting.popleft()
 
-    def lost(self, traces: Container[str]) -> list[Prompt]:
-        """Prompts that were sent, are not back and are not among the traces."""
-        waiting = {prompt.group_id for prompt in self._waiting}
-        return [p for g, p in self.prompts.items() if g not in traces and g not in waiting]
-
-    def arrive(self, group: ScoredGroup) -> Evaluated | None:
-        """Take a group; the result, when it was the last of its evaluation."""
-        evaluation = self._away.pop(group.rollout.prompt.group_id, None)
-        if evaluation is None:
-            return None  # delivered twice, or of an earlier life of the learner
-        del self.prompts[group.rollout.prompt.group_id]
+    def arrive(self, group: ScoredGroup) -> None:
+        """Take a group; when it is the last of its evaluation, the result is finished."""
+        evaluation = self._away.pop(group.rollout.prompt.group_id)
         evaluation.groups.append(group)
-        return _result(evaluation) if len(evaluation.groups) == evaluation.expected else None
+        if len(evaluation.groups) == evaluation.expected:
+            self._finished.append(_result(evaluation))
 
-    def _modes(self) -> Iterable[tuple[str, Sampling]]:
+    def finished(self) -> list[EvaluationLine]:
+        """The results that are new since the last call."""
+        found, self._finished = self._finished, []
+        return found
+
+    def _modes(self) -> Iterable[tuple[Mode, Sampling]]:
         rules = self._recipe.evaluation
         longest = rules.max_tokens or self._recipe.sampler.max_tokens
         yield (
@@ -117,11 +98,11 @@ class Evaluation:
             yield "greedy", Sampling(temperature=0.0, max_tokens=longest, group_size=1)
 
 
-def _result(evaluation: _Open) -> Evaluated:
+def _result(evaluation: _Open) -> EvaluationLine:
     groups = evaluation.groups
     drawn = [completion for group in groups for completion in group.rollout.completions]
     verdicts = [score.verdict for group in groups for score in group.scores]
-    return Evaluated(
+    return EvaluationLine(
         version=evaluation.version,
         mode=evaluation.mode,
         accuracy=fmean(_share_correct(group) for group in groups),

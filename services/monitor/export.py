@@ -5,7 +5,7 @@ from pathlib import Path
 
 from openrs_core.errors import RunError
 from openrs_core.record import inventory
-from services.learner.checkpoints import newest_intact
+from openrs_core.record.checkpoint import newest_intact
 
 
 def export_model(source: Path, directory: Path) -> str:

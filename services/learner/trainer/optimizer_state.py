@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from openrs_core.errors import RunError
-from services.learner.batch import MicroBatch
+from services.learner.trainer.batch import MicroBatch
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What AdamW keeps of each value, under the names torch gives them."""

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +23,14 @@ from torch import Tensor
 
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.weights import Change, Layout, Snapshot
-from services.learner import optimizer_state, ranks
-from services.learner.batch import MicroBatch, Sequence, assemble, cut
-from services.learner.difference import Difference, spec
-from services.learner.guard import Guard, Skipped
-from services.learner.loss import token_loss
-from services.learner.optimizer_state import Stored
-from services.learner.policy import Policy, load_policy
-
-
-@dataclass(frozen=True, slots=True)
-class StepStats:
-    """What one step did, over all ranks; means are per scored token unless said otherwise."""
-
-    loss: float
-    grad_norm: float
-    """Before clipping."""
-    entropy: float
-    mismatch_kl: float
-    ratio_max: float
-    clipped: float
-    tokens: int
-    skipped: Skipped = ""
-    """Why the step was not made; empty: it was."""
+from services.learner.step import Sequence, SkipReason, StepStats
+from services.learner.trainer import optimizer_state, ranks
+from services.learner.trainer.batch import MicroBatch, assemble, cut
+from services.learner.trainer.difference import Difference, spec
+from services.learner.trainer.guard import Guard
+from services.learner.trainer.loss import token_loss
+from services.learner.trainer.optimizer_state import Stored
+from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 
 
 class DeepSpeedTrainer:
@@ -54,7 +39,7 @@ class DeepSpeedTrainer:
     def __init__(self, recipe: TrainingRecipe, model: str) -> None:
         ranks.join()
         self._recipe, self._rules = recipe, recipe.learner
-        policy = load_policy(recipe, model)
+        policy = load_policy_network(recipe, model)
         self._pad = policy.model.config.pad_token_id or 0
         self._tied = policy.model.config.tie_word_embeddings
         self._engine = _initialize(policy, recipe)
@@ -172,7 +157,7 @@ class DeepSpeedTrainer:
         dist.all_reduce(highest, op=dist.ReduceOp.MAX)
         return total.tolist(), highest.item()
 
-    def _stats(self, total: list[float], ratio_max: float, skipped: Skipped) -> StepStats:
+    def _stats(self, total: list[float], ratio_max: float, skipped: SkipReason) -> StepStats:
         loss, entropy, mismatch, clipped, tokens, _ = total
         return StepStats(
             loss=loss,
@@ -185,11 +170,13 @@ class DeepSpeedTrainer:
             skipped=skipped,
         )
 
-    def _load_reference(self, recipe: TrainingRecipe, model: str) -> Policy | None:
+    def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
         """A frozen copy of the base model, only where the loss asks for it."""
         if not recipe.learner.kl_weight:
             return None
-        return load_policy(recipe, model).to(self._engine.device).eval().requires_grad_(False)
+        return (
+            load_policy_network(recipe, model).to(self._engine.device).eval().requires_grad_(False)
+        )
 
     def _reference_logprobs(self, batch: MicroBatch) -> Tensor | None:
         if self._reference is None:
@@ -254,7 +241,7 @@ def _sequence(packed: dict[str, Any]) -> Sequence:
     return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})
 
 
-def _initialize(policy: Policy, recipe: TrainingRecipe) -> Any:
+def _initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed

@@ -12,10 +12,9 @@ Loss and norm are sums over all ranks, so all ranks decide alike.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any
 
-Skipped = Literal["", "loss", "gradient", "spike"]
-"""Why a step was not made: its loss or its gradient is not finite, or the norm above the limit."""
+from services.learner.step import SkipReason
 
 
 class Guard:
@@ -24,10 +23,10 @@ class Guard:
     def __init__(self, engine: Any) -> None:
         self._engine = engine
         self._limit = math.inf
-        self._skipped: Skipped = ""
+        self._skipped: SkipReason = ""
         engine.basic_optimizer.register_step_pre_hook(self._look)
 
-    def step(self, loss: float, norm_limit: float) -> Skipped:
+    def step(self, loss: float, norm_limit: float) -> SkipReason:
         """One step, unless it would do harm; the loss is that of all ranks."""
         self._limit, self._skipped = norm_limit, "" if math.isfinite(loss) else "loss"
         self._engine.step()

@@ -11,13 +11,13 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from openrs_core.recipe.training import TrainingRecipe
-from services.learner.batch import MicroBatch
+from services.learner.trainer.batch import MicroBatch
 
 CHUNK_TOKENS = 1024
 """Rows of logits held at once: 600 MB in float32 for a vocabulary of 150,000."""
 
 
-class Policy(nn.Module):
+class PolicyNetwork(nn.Module):
     """A causal language model and its temperature."""
 
     def __init__(self, model: PreTrainedModel, temperature: float) -> None:
@@ -55,7 +55,7 @@ def _scored(
     return chosen - normaliser, entropy
 
 
-def load_policy(recipe: TrainingRecipe, directory: str) -> Policy:
+def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork:
     """The recipe's model as a policy, in the recipe's type."""
     model = AutoModelForCausalLM.from_pretrained(
         directory,
@@ -66,7 +66,7 @@ def load_policy(recipe: TrainingRecipe, directory: str) -> Policy:
     )
     if recipe.learner.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    return Policy(model, recipe.sampler.temperature)
+    return PolicyNetwork(model, recipe.sampler.temperature)
 
 
 def _attention(recipe: TrainingRecipe) -> str:

@@ -1,16 +1,9 @@
-"""Groups -> sequences with a weight per token -> micro-batches of tensors.
+"""Sequences with a weight per token -> micro-batches of tensors.
 
-The loss of a step is sum over its tokens of weight * loss(token). The weights are fixed for the
-whole batch before it is cut, so every cut into micro-batches, either layout and any number of
-ranks give the same gradient:
-
-    token     1 / N                       N tokens in the batch (DAPO, arXiv 2503.14476)
-    sequence  1 / (S * T_i)               S sequences, T_i tokens in this one (GRPO)
-    group     1 / (G * N_g)               G groups, N_g tokens in this one (what Open-RS did)
-    constant  1 / (S * max_tokens)        (Dr. GRPO, arXiv 2503.20783)
+The weights are fixed for the whole batch before it is cut (see `algorithm.aggregation`), so every
+cut into micro-batches, either layout and any number of ranks give the same gradient.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from itertools import chain
@@ -19,25 +12,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Aggregation = Literal["token", "sequence", "group", "constant"]
+from services.learner.step import Sequence
+
 Layout = Literal["padded", "packed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """A prompt and one completion, as the loss sees them."""
-
-    prompt: tuple[int, ...]  # [P]
-    completion: tuple[int, ...]  # [T]
-    behaviour_logprobs: tuple[float, ...]  # [T]
-    advantage: float
-    weight: float
-    """Of each of its tokens in the batch's loss."""
-
-    @property
-    def length(self) -> int:
-        """Prompt and completion, in tokens."""
-        return len(self.prompt) + len(self.completion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +38,6 @@ class MicroBatch:
             for value in [getattr(self, name)]
         }
         return MicroBatch(**moved)
-
-
-def token_weights(
-    lengths: Many[Many[int]], aggregation: Aggregation, max_tokens: int
-) -> list[list[float]]:
-    """The weight of each token of each completion; `lengths` are completion lengths by group."""
-    total = sum(sum(group) for group in lengths)
-    sequences = sum(len(group) for group in lengths)
-    of_group: dict[Aggregation, Callable[[int, int], float]] = {
-        "token": lambda _group, _length: 1 / total,
-        "sequence": lambda _group, length: 1 / (sequences * length),
-        "group": lambda group, _length: 1 / (len(lengths) * group),
-        "constant": lambda _group, _length: 1 / (sequences * max_tokens),
-    }
-    weight = of_group[aggregation]
-    return [[weight(sum(group), length) for length in group] for group in lengths]
 
 
 def cut(

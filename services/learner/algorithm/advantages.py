@@ -23,11 +23,6 @@ def advantages(groups: Sequence[Sequence[float]], scale: Scale) -> list[list[flo
     return [_of_group(group, scale, batch) for group in groups]
 
 
-def has_signal(rewards: Sequence[float]) -> bool:
-    """Do the rewards of a group differ at all?"""
-    return len(rewards) > 1 and max(rewards) - min(rewards) > 1e-9
-
-
 def _of_group(rewards: Sequence[float], scale: Scale, batch: float) -> list[float]:
     mean = fmean(rewards)
     if scale == "none":

@@ -15,9 +15,8 @@ from typing import Any, Protocol
 
 from openrs_core.errors import RunError
 from openrs_core.recipe.data import DataSection
-from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.recipe.ring import RingRecipe
 from openrs_core.wire.fields import MAX_ANSWER, MAX_NAME
-from services.model import vocabulary_size
 from services.toy.task import PROBLEMS, Split, take
 
 logger = logging.getLogger(__name__)
@@ -25,9 +24,6 @@ logger = logging.getLogger(__name__)
 
 class Tokenizer(Protocol):
     """What of a tokenizer is used here."""
-
-    name_or_path: str
-    """The model directory it was read from."""
 
     def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
         """Messages -> token ids."""
@@ -45,9 +41,8 @@ class Problem:
 class Problems:
     """A list of problems and the order they are issued in."""
 
-    def __init__(self, problems: list[Problem], seed: int, vocabulary: int = 2**31) -> None:
-        """Token ids of the model are below `vocabulary`."""
-        self._problems, self._seed, self.vocabulary = problems, seed, vocabulary
+    def __init__(self, problems: list[Problem], seed: int) -> None:
+        self._problems, self._seed = problems, seed
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def __len__(self) -> int:
@@ -68,7 +63,7 @@ class Problems:
         return order
 
 
-def load_problems(recipe: TrainingRecipe, split: Split, tokenizer: Tokenizer) -> Problems:
+def load_problems(recipe: RingRecipe, split: Split, tokenizer: Tokenizer) -> Problems:
     """The recipe's problems of one split, rendered.
 
     Raises:
@@ -87,10 +82,10 @@ def load_problems(recipe: TrainingRecipe, split: Split, tokenizer: Tokenizer) ->
         )  # fmt: skip
     if not kept:
         raise RunError(f"data.{split} is {source!r}: it holds no problem that can be used")
-    return Problems(kept, recipe.seed, vocabulary_size(tokenizer.name_or_path))
+    return Problems(kept, recipe.seed)
 
 
-def _rows(recipe: TrainingRecipe, source: str, split: Split) -> Iterator[Mapping[str, Any]]:
+def _rows(recipe: RingRecipe, source: str, split: Split) -> Iterator[Mapping[str, Any]]:
     if source == "toy":
         for chain in take(split, recipe.toy.terms, recipe.seed, PROBLEMS[split]):
             yield {
