@@ -29,7 +29,7 @@ from openrs_core.ring.connection import connect
 from openrs_core.weights import Publisher
 from services.learner.step import Sequence
 from services.learner.trainer.deepspeed import DeepSpeedTrainer
-from services.model import model_directory
+from services.model.directory import model_directory
 from services.supervisor.redis_server import RedisServer
 
 

@@ -32,7 +32,7 @@ from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Change, Publisher, Receiver, Snapshot, Update
 from openrs_core.weights.delta import decode, encode
 from openrs_core.wire.messages import Prompt, Sampling
-from services.sampler.base import base_policy
+from services.model.weights import base_policy
 from services.sampler.engine import VllmEngine
 from services.supervisor.redis_server import RedisServer
 from tests.weights import difference

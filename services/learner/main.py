@@ -30,7 +30,8 @@ from services.learner.checkpoints import Checkpoints
 from services.learner.health import Health
 from services.learner.loop import Learner
 from services.learner.recorder import Recorder
-from services.model import model_directory, vocabulary_size
+from services.model.directory import model_directory
+from services.model.size import vocabulary_size
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Snapshot, Update
 from openrs_core.wire.fields import MAX_FAILURE
 from openrs_core.wire.messages import Completion, PolicyRun, Prompt, RolloutGroup
-from services.sampler.base import base_policy
+from services.model.weights import base_policy
 from services.sampler.limits import Limits
 from services.sampler.places import Read, Write
 

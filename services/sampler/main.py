@@ -8,7 +8,7 @@ from openrs_core.ring.agreement import agree
 from openrs_core.ring.connection import connect
 from openrs_core.ring.queue import Queue
 from openrs_core.weights import Receiver
-from services.model import model_directory
+from services.model.directory import model_directory
 from services.sampler.loop import run
 
 

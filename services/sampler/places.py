@@ -19,11 +19,9 @@ from torch.overrides import TorchFunctionMode
 
 from openrs_core.errors import RunError
 from openrs_core.weights import Change, Layout, Part, Snapshot
+from services.model.words import from_numpy, words_of
 
 Positions = NDArray[np.int64]
-
-BITS = {2: torch.int16, 4: torch.int32}
-"""torch copies signed words; only their bits count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class Places:
         self._read = snapshot = self._read or Snapshot(layout)  # new memory is slow to come by
         parameters = dict(model.named_parameters())
         for number, places in self._found.items():
-            words = _bits(snapshot.tensor(number))
+            words = from_numpy(snapshot.tensor(number))
             for place in places:
                 block, values = _blocks(words, place, parameters[place.parameter])
                 block.copy_(values)
@@ -176,15 +174,9 @@ def _place(parameter: str, source: Tensor, target: Tensor, first: int, offset: i
     return Place(parameter, rows, columns, first, source.stride(0), offset, target.stride(0))
 
 
-def _words(parameter: Tensor) -> Tensor:
-    """A parameter's bits, flat, in place."""
-    flat = parameter.data.view(-1)
-    return flat.view(BITS[flat.element_size()])
-
-
 def _blocks(tensor: Tensor, place: Place, parameter: Tensor) -> tuple[Tensor, Tensor]:
     """The block of a published tensor (flat words), and that of the parameter."""
-    words, shape = _words(parameter), (place.rows, place.columns)
+    words, shape = words_of(parameter), (place.rows, place.columns)
     offset = words.storage_offset() + place.to_first
     ours = tensor.as_strided(shape, (place.stride, 1), tensor.storage_offset() + place.first)
     return ours, words.as_strided(shape, (place.to_stride, 1), offset)
@@ -192,19 +184,15 @@ def _blocks(tensor: Tensor, place: Place, parameter: Tensor) -> tuple[Tensor, Te
 
 def _write(part: Part, place: Place, parameter: Tensor) -> None:
     if part.positions is None:
-        values, block = _blocks(_bits(part.values), place, parameter)
+        values, block = _blocks(from_numpy(part.values), place, parameter)
         block.copy_(values)
         return
-    words = _words(parameter)
+    words = words_of(parameter)
     targets, inside = place.targets(part.positions)
-    index, values = torch.from_numpy(targets), _bits(part.values[inside])
+    index, values = torch.from_numpy(targets), from_numpy(part.values[inside])
     words.index_copy_(0, index.to(words.device), values.to(words.device))
-
-
-def _bits(values: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(values.view(f"<i{values.itemsize}"))
 
 
 def _tensor(layout: Layout, part: Part) -> Tensor:
     spec = layout.tensors[part.number]
-    return _bits(part.values).view(getattr(torch, spec.dtype)).reshape(spec.shape)
+    return from_numpy(part.values).view(getattr(torch, spec.dtype)).reshape(spec.shape)

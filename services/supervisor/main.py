@@ -32,7 +32,7 @@ from openrs_core.ring.agreement import refuse_odd_name
 from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import STAGES, Keys
 from openrs_core.ring.lease import forget_dead
-from services.model import model_directory
+from services.model.directory import model_directory
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
 from services.supervisor.supervised import Supervised

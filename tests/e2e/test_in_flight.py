@@ -21,7 +21,7 @@ from openrs_core.ring.queue import Queue
 from openrs_core.weights import Publisher, Snapshot
 from openrs_core.wire.codec import decode
 from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, Sampling, WeightsTaken
-from services.sampler.base import base_policy
+from services.model.weights import base_policy
 from tests.conftest import wait_until
 from tests.e2e.ring import start
 from tests.tiny_model import tiny_recipe, write_tiny_model

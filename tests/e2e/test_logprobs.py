@@ -29,7 +29,7 @@ from services.learner.step import Sequence
 from services.learner.trainer.batch import assemble
 from services.learner.trainer.policy_network import PolicyNetwork as Network
 from services.learner.trainer.policy_network import load_policy_network
-from services.sampler.base import base_policy
+from services.model.weights import base_policy
 from services.sampler.engine import VllmEngine
 from tests.tiny_model import tiny_recipe, write_tiny_model
 from tests.weights import difference

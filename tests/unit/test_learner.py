@@ -12,7 +12,7 @@ from openrs_core.recipe.learner import LearnerSection
 from services.issuing.evaluation import Evaluation
 from services.issuing.problems import Problem, Problems, load_problems
 from services.learner.algorithm.schedule import learning_rate
-from services.model import vocabulary_size
+from services.model.size import vocabulary_size
 from services.supervisor.view import curve
 from tests.builders import a_scored_group
 

@@ -6,17 +6,13 @@ only what changed crosses to the host.
 
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from openrs_core.weights import Change, Layout, Part, Snapshot
 from openrs_core.weights import Tensor as Spec
 from openrs_core.weights.change import DENSE, changed_part
-from openrs_core.weights.layout import word
-
-_WORD = {2: torch.int16, 4: torch.int32}
-"""torch compares and gathers signed words; only their bits count."""
+from services.model.words import to_numpy, words_of
 
 
 def spec(name: str, tensor: Tensor, shape: Iterable[int]) -> Spec:
@@ -36,8 +32,8 @@ class Difference:
         snapshot = Snapshot(self._layout)
         for name, tensor in named:
             number = self._layout.number[name]
-            self._last[number] = _words(tensor).clone()
-            snapshot.tensor(number)[:] = _host(self._last[number])
+            self._last[number] = words_of(tensor.contiguous()).clone()
+            snapshot.tensor(number)[:] = to_numpy(self._last[number])
         return snapshot
 
     def take(self, named: Iterable[tuple[str, Tensor]]) -> Change:
@@ -45,7 +41,7 @@ class Difference:
         parts = []
         for name, tensor in named:
             number = self._layout.number[name]
-            if part := changed(number, self._last[number], _words(tensor)):
+            if part := changed(number, self._last[number], words_of(tensor.contiguous())):
                 parts.append(part)
         return Change(tuple(sorted(parts, key=lambda part: part.number)))
 
@@ -53,7 +49,7 @@ class Difference:
 def changed(number: int, last: Tensor, now: Tensor) -> Part | None:
     """What is new in tensor `number`, given as flat words; `last` becomes like `now`."""
     if now.device.type == "cpu":  # numpy finds positions faster than torch there
-        part = changed_part(number, _host(last), _host(now))
+        part = changed_part(number, to_numpy(last), to_numpy(now))
     else:
         part = changed_on_device(number, last, now)
     if part is None:
@@ -72,16 +68,5 @@ def changed_on_device(number: int, last: Tensor, now: Tensor) -> Part | None:
     if len(positions) == 0:
         return None
     if len(positions) > DENSE * len(now):
-        return Part(number, None, _host(now.cpu().clone()))
-    return Part(number, positions.cpu().numpy(), _host(now[positions].cpu()))
-
-
-def _words(tensor: Tensor) -> Tensor:
-    """The bits of a tensor, flat, without a copy."""
-    flat = tensor.detach().contiguous().flatten()
-    return flat.view(_WORD[flat.element_size()])
-
-
-def _host(words: Tensor) -> np.ndarray:
-    array = words.cpu().numpy()
-    return array.view(word(array.itemsize))
+        return Part(number, None, to_numpy(now.cpu().clone()))
+    return Part(number, positions.cpu().numpy(), to_numpy(now[positions].cpu()))

@@ -1,6 +1,5 @@
 """Where a recipe's model is: the embedded toy, a local directory, or a Hugging Face hub id."""
 
-import json
 from pathlib import Path
 
 from openrs_core.errors import RunError
@@ -32,13 +31,6 @@ def model_directory(recipe: RingRecipe) -> str:
     if path.startswith((".", "/", "~")) or path.count("/") != 1:
         raise RunError(f"model.path is {path!r}: no such directory; give one, or a hub id")
     return _safe(path, _fetch(path))
-
-
-def vocabulary_size(directory: str) -> int:
-    """Rows of the model's embedding, by its configuration; 2**31 where that does not say."""
-    path = Path(directory) / "config.json"
-    config = json.loads(path.read_text()) if path.is_file() else {}
-    return int((config.get("text_config") or config).get("vocab_size", 2**31))
 
 
 def _safe(path: str, directory: Path) -> str:

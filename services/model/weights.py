@@ -10,7 +10,7 @@ from torch import Tensor
 
 from openrs_core.weights import Layout, Snapshot
 from openrs_core.weights import Tensor as Spec
-from services.sampler.places import BITS
+from services.model.words import to_numpy, words_of
 
 
 def base_policy(model: str, dtype: str) -> Snapshot:
@@ -23,10 +23,8 @@ def base_policy(model: str, dtype: str) -> Snapshot:
     snapshot = Snapshot(Layout(Spec(name, dtype, shape) for name, shape in shapes.items()))
     for name, tensor in _tensors(Path(model)):
         if name in shapes:
-            flat = tensor.to(getattr(torch, dtype)).contiguous().flatten()
-            words = flat.view(BITS[flat.element_size()]).numpy()
-            target = snapshot.tensor(snapshot.layout.number[name])
-            target[:] = words.view(target.dtype)
+            words = words_of(tensor.to(getattr(torch, dtype)).contiguous())
+            snapshot.tensor(snapshot.layout.number[name])[:] = to_numpy(words)
     return snapshot
 
 
