@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from openrs_core.record import inventory
+from services.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 TOY = str(ROOT / "recipes" / "toy.toml")
@@ -20,7 +21,7 @@ def openrs(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [[], ["up"], ["sampler"], ["learner"], ["scorer"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["dead"], *([each.__name__] for each in COMMANDS)])
 def test_help_imports_nothing_heavy(command):
     """`--help` must not wait for torch, vllm, transformers or DeepSpeed."""
     code = (
