@@ -1,4 +1,4 @@
-"""Messages <-> bytes: msgpack, a schema version and a kind, checked once at the border.
+"""Messages <-> bytes: msgpack, a schema version and a kind, checked once, where it comes in.
 
 `encode` then `decode` gives an equal message (float32 arrays hold float32 values; a lone surrogate,
 which UTF-8 cannot write, becomes `?`). Whatever is not a whole, well-typed message raises

@@ -1,7 +1,7 @@
 """`openrs dead list|show|requeue`: look at a run's dead letters, and put them back.
 
-What a letter holds is told in `openrs_core/letters.py`. It was written by whoever could write to
-Redis, so nothing of it is trusted: texts are shown without control characters.
+What a letter holds is told in `openrs_core/ring/dead_letters.py`. It was written by whoever could
+write to Redis, so nothing of it is trusted: texts are shown without control characters.
 """
 
 import json

@@ -36,6 +36,20 @@ def test_help_imports_nothing_heavy(command):
     assert found.returncode == 0, found.stderr
 
 
+@pytest.mark.parametrize("module", ["loop", "main", "recorder", "health", "algorithm.sequences"])
+def test_the_learners_loop_needs_no_torch(module):
+    """Only its trainer does: what decides about training can be read and tested without."""
+    heavy = {"torch", "transformers", "deepspeed", "datasets"}
+    code = (
+        f"import sys\nimport services.learner.{module}\n"
+        f"sys.exit(','.join({heavy} & set(sys.modules)) or 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+
+
 def test_the_scorer_loads_neither_torch_nor_vllm():
     code = (
         "import sys\nimport services.scorer.main\n"
