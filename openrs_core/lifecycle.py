@@ -28,7 +28,7 @@ import redis
 
 from openrs_core import log, metrics
 from openrs_core.errors import FullError, RunError, StoppedError, UserError, is_disk_full
-from openrs_core.memory import keep_freed_memory
+from openrs_core.memory import heap, keep_freed_memory
 from openrs_core.ring.address import refusal
 
 EXIT_USER = 2
@@ -135,6 +135,8 @@ def _listen(stop: Stop) -> None:
 def _serve_metrics(settings: Settings) -> None:
     if settings.metrics_port is None:
         return
+    metrics.HEAP.labels("used").set_function(lambda: heap().used)
+    metrics.HEAP.labels("kept").set_function(lambda: heap().kept)
     try:
         port = metrics.serve(settings.metrics_port, settings.metrics_address)
     except OSError as error:
