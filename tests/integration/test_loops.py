@@ -328,6 +328,19 @@ def test_a_group_of_a_life_whose_steps_were_lost_is_not_trained(admission, queue
     assert queue().depth("scored") == 4  # the stray is acknowledged: nobody will need it
 
 
+def test_an_evaluation_of_an_earlier_life_is_dropped_when_it_comes_back(admission, queue):
+    """The life that begins later has begun its own; it acknowledges what nobody waits for."""
+    earlier = an_admission(queue("learner"), load(TOY, SMALL), held_out=1)
+    earlier._evaluation.begin(NOW, now=0.0)
+    earlier.issuer.issue(earlier._evaluation.next_prompts(alone=True))
+    asked = answer(queue, 9, rewards=[1.0])
+    assert {prompt.purpose for prompt in asked} == {"eval"}
+    admission._evaluation.begin(Policy(2, 0), now=0.0)
+    admission.read(Policy(2, 0), 1.0)
+    assert queue().depth("scored") == 0
+    assert admission._evaluation.finished() == []
+
+
 def sent_again(admission, queue, policy=NOW):
     """What a turn of the learner sends, read by a sampler."""
     admission.read(policy, 0.05)

@@ -22,6 +22,7 @@ from openrs_core.record.lines import (
 from openrs_core.record.reader import RecordReader, read_record
 from openrs_core.record.writer import RecordWriter
 from openrs_core.wire.messages import Form
+from tests.builders import a_step
 
 NUMBERS = st.integers(0, 2**53 - 1)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -53,16 +54,6 @@ ANY_LINE = st.one_of(
     lines_of(EvaluationLine, mode=st.sampled_from(["sampled", "greedy"])),
     lines_of(WeightsLine, form=st.sampled_from(Form.__args__), seconds=FINITE),
 )
-
-
-def a_step(version: int, incarnation: int = 1) -> StepLine:
-    return StepLine(
-        version=version, incarnation=incarnation, reward=0.5, components={"accuracy": 0.5},
-        accuracy=0.5, completion_tokens=9.0, truncated=0.0, staleness_max=1, staleness_mean=0.5,
-        completions=8, lr=1e-6, loss=0.1, grad_norm=1.0, entropy=1.0, mismatch_kl=0.0,
-        ratio_max=1.0, clipped=0.0, tokens=72,
-        seconds=Spent(collect=1.0, train=2.0, publish=0.0), groups=(),
-    )  # fmt: skip
 
 
 @given(ANY_LINE)
