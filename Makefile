@@ -64,7 +64,7 @@ docs-current: install
 
 .PHONY: smollm2 bench-weights bench-publish
 smollm2: install             ## fetch and convert SmolLM2-135M, for benchmarks and some tests
-	PYTHONPATH=. $(BIN)/python benchmarks/smollm2.py
+	PYTHONPATH=. $(BIN)/python -m tests.smollm2
 
 bench-weights: smollm2       ## what moving weights costs; about 15 minutes
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_weights.py

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.ring import RECIPE, overrides
 from openrs_core.ledger import Policy
 from openrs_core.memory import keep_freed_memory
 from openrs_core.recipe.file import load
@@ -31,6 +30,8 @@ from services.learner.step import Sequence
 from services.learner.trainer.deepspeed import DeepSpeedTrainer
 from services.model.directory import model_directory
 from services.supervisor.redis_server import RedisServer
+from tests.e2e.smollm2_ring import overrides
+from tests.smollm2 import RECIPE
 
 
 @dataclass(frozen=True)

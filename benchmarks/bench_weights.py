@@ -22,8 +22,6 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from benchmarks.ring import RECIPE, Run, overrides, run_ring
-from benchmarks.smollm2 import ensure_smollm2
 from openrs_core.ledger import Policy
 from openrs_core.memory import keep_freed_memory
 from openrs_core.recipe.file import load
@@ -35,6 +33,8 @@ from openrs_core.wire.messages import Prompt, Sampling
 from services.model.weights import base_policy
 from services.sampler.engine import VllmEngine
 from services.supervisor.redis_server import RedisServer
+from tests.e2e.smollm2_ring import Run, overrides, run_ring
+from tests.smollm2 import RECIPE, ensure_smollm2
 from tests.weights import difference
 
 RATES = ("1e-6", "3e-6", "1e-5")

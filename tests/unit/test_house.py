@@ -101,6 +101,11 @@ def test_every_home_of_a_heavy_library_is_lived_in(library):
         assert any(user.startswith(home) for user in users), home
 
 
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_no_test_leans_on_a_benchmark(path):
+    assert "benchmarks" not in imported(path)
+
+
 @pytest.mark.parametrize("path", PRODUCT, ids=name)
 def test_no_file_is_a_drawer_for_everything(path):
     assert path.stem not in {"utils", "helpers", "common", "misc"}

@@ -5,19 +5,17 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.smollm2 import ensure_smollm2
 from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import Keys
 from openrs_core.wire.codec import decode
 from openrs_core.wire.messages import WeightsTaken
 from services.toy.task import take
-
-RECIPE = Path(__file__).parent / "smollm2.toml"
+from tests.e2e.ring import command, lines, sets
+from tests.smollm2 import RECIPE, ensure_smollm2
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def write_problems(directory: Path) -> Path:
 def overrides(directory: Path, *more: str) -> list[str]:
     """`--set` options that complete the recipe."""
     values = [f"model.path={ensure_smollm2()}", f"data.train={write_problems(directory)}", *more]
-    return [word for value in values for word in ("--set", value)]
+    return sets(values)
 
 
 def run_ring(directory: Path, redis_url: str, name: str, *more: str) -> Run:
@@ -58,15 +56,11 @@ def run_ring(directory: Path, redis_url: str, name: str, *more: str) -> Run:
         subprocess.CalledProcessError: a process failed; a sampler that found other weights in
             vLLM than were published does.
     """
-    command = [sys.executable, "-m", "services.cli", "up", str(RECIPE), "--run", name]
-    command += ["--runs", str(directory), *overrides(directory, *more)]
-    environment = {**os.environ, "OPENRS_REDIS": redis_url}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    lines = list(map(json.loads, (directory / name / "metrics.jsonl").read_text().splitlines()))
-    notes = connect(redis_url).xrange(Keys(name).taken)
-    return Run(
-        directory / name,
-        [line for line in lines if line["kind"] == "step"],
-        [line for line in lines if line["kind"] == "weights"],
-        [decode(fields[b"body"], WeightsTaken) for _, fields in notes],
-    )
+    words = ["up", str(RECIPE), "--run", name, "--runs", str(directory)]
+    subprocess.run(
+        command(*words, *overrides(directory, *more)), check=True, stdout=subprocess.DEVNULL,
+        env={**os.environ, "OPENRS_REDIS": redis_url},
+    )  # fmt: skip
+    run, notes = directory / name, connect(redis_url).xrange(Keys(name).taken)
+    taken = [decode(fields[b"body"], WeightsTaken) for _, fields in notes]
+    return Run(run, lines(run, "step"), lines(run, "weights"), taken)

