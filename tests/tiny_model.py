@@ -20,15 +20,17 @@ from services.toy.tokenizer import train_tokenizer
 MAX_POSITIONS = 512
 
 
-def write_tiny_model(directory: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> str:
+def write_tiny_model(
+    directory: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32, width: int = 128
+) -> str:
     """A model and its tokenizer in a directory; the seed decides the weights."""
     problems = islice(chain_sums("train", 4, 0), 200)
     tokenizer = train_tokenizer(f"{p.problem}\n{p.work}\n{p.answer}" for p in problems)
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

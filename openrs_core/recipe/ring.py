@@ -33,17 +33,12 @@ class RingRecipe(Section):
     toy: ToySection = ToySection()
 
     @model_validator(mode="after")
-    def _model_and_sampler_possible(self) -> "RingRecipe":
-        """Refuse a model that does not know the task, and a check that cannot be made."""
+    def _model_possible(self) -> "RingRecipe":
+        """Refuse a model that does not know the task."""
         if (self.data.train == "toy") != (self.model.path == "toy"):
             raise ValueError(
                 f"model.path is {self.model.path!r} and data.train is {self.data.train!r}: the toy "
                 "model knows only the toy task; set both to 'toy' or neither"
-            )
-        if self.sampler.check_weights and self.sampler.tensor_parallel > 1:
-            raise ValueError(
-                "sampler.check_weights is true and sampler.tensor_parallel is "
-                f"{self.sampler.tensor_parallel}: no worker has the whole model; set it to false"
             )
         return self
 

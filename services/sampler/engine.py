@@ -1,27 +1,29 @@
-"""vLLM, stepped in this process: with `plain_weights`, the only file that imports it.
+"""vLLM, stepped in this process: with `worker/`, all that imports it.
 
 Requests are token ids and come back as token ids, each token with its log-probability at the
 sampling temperature and the policy that made it. New weights are written into the model between
-two steps: nothing is aborted, the key-value cache is kept, and vLLM's own weight-version spans
-say where the change fell. Prompts are salted with the policy, so that the prefix cache never
-serves keys and values of older weights.
+two steps, by a method of ours in each of vLLM's workers (`worker/extension.py`): nothing is
+aborted, the key-value cache is kept, and vLLM's own weight-version spans say where the change fell.
+Prompts are salted with the policy, so that the prefix cache never serves keys and values of older
+weights.
 """
 
 import logging
 import os
+from itertools import chain
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from openrs_core.errors import ProtocolError
+from openrs_core.errors import ProtocolError, RunError
 from openrs_core.recipe.ring import RingRecipe
 from openrs_core.ring.queue import Delivery
-from openrs_core.weights import Snapshot, Update
+from openrs_core.weights import Change, Layout, Snapshot, Update
 from openrs_core.wire.fields import MAX_FAILURE
 from openrs_core.wire.messages import Completion, PolicyRun, Prompt, RolloutGroup
 from services.model.weights import base_policy
 from services.sampler.limits import Limits
-from services.sampler.places import Read, Write
+from services.sampler.worker.places import Block, joined
 
 logger = logging.getLogger(__name__)
 
@@ -82,17 +84,30 @@ class VllmEngine:
     def base(self) -> Snapshot:
         """The weights it begins with; from here on `load` takes changes to them."""
         snapshot = base_policy(self._model, self._recipe.model.dtype)
-        self._llm.apply_model(Write(snapshot.layout, snapshot.whole()))
+        self._load_policy(snapshot.layout, snapshot.whole())
         return snapshot
 
     def load(self, update: Update) -> None:
         """Put an update in force; what is in flight goes on under it."""
-        if update.change.parts:
-            self._llm.apply_model(Write(update.layout, update.change))
+        if _is_whole(update):
+            self._load_policy(update.layout, update.change)
+        elif update.change.parts:
+            self._llm.collective_rpc("write_change", args=(update.change,))
         if self._recipe.sampler.check_weights:
             self._check(update)
         self._policy = f"{update.policy.incarnation}:{update.policy.version}"
         self._engine.set_weight_version(self._policy)
+
+    def read(self) -> list[list[Block]]:
+        """What each worker holds of the policy, to be looked at before the next `load`."""
+        blocks: list[list[Block]] = self._llm.collective_rpc("read_blocks")
+        return blocks
+
+    def _load_policy(self, layout: Layout, change: Change) -> None:
+        """Load every tensor through vLLM; RunError when it keeps one in another form."""
+        for fault in self._llm.collective_rpc("load_policy", args=(layout, change)):
+            if fault:
+                raise RunError(fault)
 
     def _add(self, prompt: Prompt) -> str:
         """Hand a prompt to vLLM; what it says when it refuses."""
@@ -105,7 +120,7 @@ class VllmEngine:
 
     def _check(self, update: Update) -> None:
         """Raise ProtocolError when the engine does not hold what the update says it does."""
-        [held] = self._llm.apply_model(Read(update.layout))
+        held = joined(update.layout, list(chain.from_iterable(self.read())))
         if held.digest() != update.digest:
             raise ProtocolError(f"vLLM holds other weights than {update.policy} was published with")
 
@@ -144,6 +159,13 @@ class VllmEngine:
         )
 
 
+def _is_whole(update: Update) -> bool:
+    """Does it bring every tensor whole?"""
+    parts = update.change.parts
+    whole = all(part.positions is None for part in parts)
+    return whole and len(parts) == len(update.layout.tensors)
+
+
 def _policy_run(span: Any) -> PolicyRun:
     incarnation, version = span.version.split(":")
     return PolicyRun(
@@ -164,8 +186,6 @@ def _start(recipe: RingRecipe, model: str) -> Any:
     optional: dict[str, Any] = {}
     if settings.kv_cache_mib:
         optional["kv_cache_memory_bytes"] = settings.kv_cache_mib << 20
-    if not on_gpu:
-        optional["worker_extension_cls"] = "services.sampler.plain_weights.PlainWeights"
     return LLM(
         model=model,
         load_format="safetensors",  # no other form: they can hold code
@@ -176,6 +196,7 @@ def _start(recipe: RingRecipe, model: str) -> Any:
         gpu_memory_utilization=settings.gpu_memory_share,
         tensor_parallel_size=settings.tensor_parallel,
         enforce_eager=settings.eager,
+        worker_extension_cls="services.sampler.worker.extension.WorkerExtension",
         logprobs_mode="processed_logprobs",  # the default ignores the temperature
         async_scheduling=False,  # a step under way while weights move would bear the wrong policy
         generation_config="vllm",  # the model's own top-p and top-k would bias the ratio

@@ -46,11 +46,6 @@ def test_a_mistake_is_named_with_its_remedy(override, said):
     assert "\n" not in str(error.value)
 
 
-def test_weights_that_no_worker_holds_whole_cannot_be_compared():
-    with pytest.raises(RecipeError, match=r"check_weights is true and .*tensor_parallel is 2"):
-        load(TOY, ["sampler.check_weights=true", "sampler.tensor_parallel=2"])
-
-
 def test_a_missing_file_is_named():
     with pytest.raises(RecipeError, match=r"nowhere\.toml: No such file"):
         load("nowhere.toml")
