@@ -6,10 +6,12 @@ quantised.
 """
 
 import vllm._custom_ops as ops
+from vllm.model_executor.layers import utils
 from vllm.platforms import current_platform
 
 
 def keep_weights_plain() -> None:
-    """Switch oneDNN's packing off, if this vLLM is one for CPUs; for models loaded after it."""
+    """Switch packing off, if this vLLM is one for CPUs; for models that are loaded after it."""
     if current_platform.is_cpu():
         ops._supports_onednn = False
+        utils._CPU_SGL_GEMM_MAX_WEIGHT_BYTES = 0  # another packing, of small weights, for AMX
