@@ -5,10 +5,10 @@
         stop.ready()
         while not stop.is_set(): ...
 
-The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; while the process is
-still loading, it ends there and then. The second ends it at once. A UserError leaves one line and
-exit code 2, and so does a Redis that refuses the process, or a full disk; a Redis that is full from
-the beginning one line and 1.
+The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; a process that is
+still loading ends there and then. The second ends it at once, with exit code 130. An error that the
+user can mend (a UserError, a Redis that refuses the process, a full disk) leaves one line and exit
+code 2. A Redis that is already full at the start leaves one line and exit code 1.
 """
 
 import ctypes

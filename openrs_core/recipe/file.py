@@ -80,7 +80,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """A TOML value; what is none is a string, so that quotes are not needed."""
+    """The text as a TOML value; as a string if it is not TOML, so strings need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

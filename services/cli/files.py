@@ -7,8 +7,8 @@ import typer
 
 
 def toy(
-    directory: Annotated[Path, typer.Argument(help="Where to put it; must not exist.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the model and the problems.")] = 0,
+    directory: Annotated[Path, typer.Argument(help="Directory to make; must not exist yet.")],
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of model and problems.")] = 0,
 ) -> None:
     """Make the toy model and its problems as files, to look at or to build upon."""
     from services.toy.files import write_toy
@@ -18,8 +18,10 @@ def toy(
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or a run: its newest.")],
-    directory: Annotated[Path, typer.Argument(help="Where to put it; must not exist.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A checkpoint's directory, or a run's: its newest checkpoint.")
+    ],
+    directory: Annotated[Path, typer.Argument(help="Directory to make; must not exist yet.")],
 ) -> None:
     """Write a checkpoint's model as a plain Hugging Face directory."""
     from services.monitor.export import export_model

@@ -16,7 +16,10 @@ from services.cli.options import (
     RunsRedis,
 )
 
-dead = typer.Typer(help="Look at dead letters, and put them back.", no_args_is_help=True)
+dead = typer.Typer(
+    help="Look at messages that were buried as unusable (dead letters), and put them back.",
+    no_args_is_help=True,
+)
 
 
 def config(recipe: RecipeArgument, overrides: Overrides = None) -> None:
@@ -31,7 +34,7 @@ def weights(
     last: Last = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show which weights were published, what they weighed, and which sampler has which."""
+    """Show which weights were published, how large they were, and which sampler has which."""
     from services.monitor.weights import show
 
     typer.echo(show(run, runs, redis, last, as_json=as_json))
@@ -45,7 +48,7 @@ def dead_list(
     last: Last = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List the messages that were buried, newest first."""
+    """List a run's dead letters, newest first."""
     from services.monitor.dead import DeadLetters, show_list
 
     with DeadLetters(run, runs, redis) as found:
@@ -55,11 +58,13 @@ def dead_list(
 @dead.command("show")
 def dead_show(
     run: RunArgument,
-    letter: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
+    letter: Annotated[
+        str, typer.Argument(metavar="ID", help="The letter's id, as `list` shows it.")
+    ],
     runs: RunsDirectory = Path("runs"),
     redis: RunsRedis = None,
 ) -> None:
-    """Show one of them: why it was buried, and the message itself."""
+    """Show one dead letter: why it was buried, and the message itself."""
     from services.monitor.dead import DeadLetters, show_one
 
     with DeadLetters(run, runs, redis) as found:
@@ -70,13 +75,16 @@ def dead_show(
 def dead_requeue(
     run: RunArgument,
     letters: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.")
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="The letters' ids, as `list` shows them."),
     ] = None,
     runs: RunsDirectory = Path("runs"),
     redis: RunsRedis = None,
-    every: Annotated[bool, typer.Option("--all", help="All that can be put back.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every letter that can be put back; give no ID then.")
+    ] = False,
 ) -> None:
-    """Put them back into the streams they came from."""
+    """Put dead letters back into the streams they came from."""
     from services.monitor.dead import DeadLetters, put_back
 
     with DeadLetters(run, runs, redis) as found:

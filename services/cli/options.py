@@ -41,27 +41,31 @@ Overrides = Annotated[
 Run = Annotated[
     str, typer.Option("--run", envvar="OPENRS_RUN", help="Run id; the same for all its processes.")
 ]
-RedisUrl = Annotated[str, redis_option("redis://, rediss:// or unix:// address, no password.")]
+RedisUrl = Annotated[
+    str, redis_option("Address: redis://, rediss:// or unix://, without the password.")
+]
 Name = Annotated[
     str | None,
     typer.Option(
         "--name",
         envvar="OPENRS_NAME",
         callback=_refuse_long,
-        help="Of this process; default: host and pid.",
+        help="Of this process, unique in the run; default: role, host and process id.",
     ),
 ]
 MetricsPort = Annotated[
     int | None,
     typer.Option(
         "--metrics-port", envvar="OPENRS_METRICS_PORT",
-        help="Serve Prometheus metrics here; 0: on a free port; default: not at all.",
+        help="Port for Prometheus metrics; 0 takes a free one; default: none are served.",
     ),
 ]  # fmt: skip
 MetricsAddress = Annotated[
     str,
     typer.Option(
-        "--metrics-address", envvar="OPENRS_METRICS_ADDRESS", help="Interface of the metrics port."
+        "--metrics-address",
+        envvar="OPENRS_METRICS_ADDRESS",
+        help="Interface the metrics port is open on.",
     ),
 ]
 LogFormat = Annotated[
@@ -73,6 +77,8 @@ RunsDirectory = Annotated[
     typer.Option("--runs", envvar="OPENRS_RUNS", help="Where run directories are kept."),
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or its directory.")]
-RunsRedis = Annotated[str | None, redis_option("The run's Redis; default: that of `openrs up`.")]
-Last = Annotated[int, typer.Option(min=1, help="How many of them to show.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Everything known, as JSON.")]
+RunsRedis = Annotated[
+    str | None, redis_option("The run's Redis; default: the one `openrs up` started.")
+]
+Last = Annotated[int, typer.Option(min=1, help="How many to show, the newest ones.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything that is known, as JSON.")]

@@ -36,8 +36,12 @@ def up(
     runs: RunsDirectory = Path("runs"),
     samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
     scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run --run.")] = False,
-    restarts: Annotated[int, typer.Option(min=0, help="At most, of one in ten minutes.")] = 10,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that --run names.")
+    ] = False,
+    restarts: Annotated[
+        int, typer.Option(min=0, help="Most restarts of one process within ten minutes.")
+    ] = 10,
     overrides: Overrides = None,
 ) -> None:
     """Start the whole ring on this machine, show it, and stop it in order."""

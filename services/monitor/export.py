@@ -28,5 +28,7 @@ def _checkpoint(source: Path) -> Path:
         return source
     newest = newest_intact(source / "checkpoints")
     if newest is None:
-        raise RunError(f"checkpoint {source}: no intact checkpoint and no run with one is there")
+        raise RunError(
+            f"checkpoint {source}: neither an intact checkpoint nor the directory of a run with one"
+        )
     return newest

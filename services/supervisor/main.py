@@ -40,7 +40,7 @@ from services.supervisor.view import View
 
 LOOK_SECONDS = 0.25
 ANSWER_SECONDS = 1.0
-"""Longest wait for what is only shown: the dead cannot wait for it."""
+"""Longest wait for the queue depths: they are only shown, and what died is to be started again."""
 
 EXIT_FAULT, EXIT_STOPPED = 1, 130
 
@@ -148,7 +148,7 @@ class Ring:
         return self._verdict(failed, stop)
 
     def _look_after_the_dead(self, view: View) -> Supervised | None:
-        """Start again what died; what is given up, if anything is."""
+        """Start again what died; returns a process that is given up, if there is one."""
         for process in [*([self._server] if self._server else []), *self._processes]:
             try:
                 news = process.look()
@@ -211,7 +211,7 @@ class Ring:
 
 
 def _learner_threads() -> str:
-    """All cores but the one of the sampler, which works at the same time."""
+    """All cores but one, which is left to the sampler: it works at the same time."""
     return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 2) - 1))
 
 

@@ -82,7 +82,7 @@ NOWHERE = ["--redis", "redis://127.0.0.1:1"]
         (["export", "nowhere", "out"], "checkpoint nowhere"),
         (["toy", "."], "directory . exists"),
         (["config", TOY, "--set", "toy.terms=99"], "toy.terms is 99"),
-        (["dead", "requeue", "nope", "1-1"], "run 'nope': no Redis of it"),
+        (["dead", "requeue", "nope", "1-1"], "run 'nope': runs/nope names no Redis"),
         (["scorer", "--recipe", TOY, *NOWHERE, "--name", "x" * 1001], "--name of 1001 characters"),
     ],
 )
