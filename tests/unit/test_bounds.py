@@ -137,10 +137,10 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 def test_a_bomb_is_refused_before_it_goes_off(bomb):
     tracemalloc.start()
-    begun = time.monotonic()
+    begun = time.process_time()  # of this process alone: a busy machine changes nothing
     with pytest.raises(DecodeError) as refused:
         decode(bomb, Prompt)
-    seconds, (_, most) = time.monotonic() - begun, tracemalloc.get_traced_memory()
+    seconds, (_, most) = time.process_time() - begun, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (seconds < QUICK_SECONDS, most < SMALL_BYTES) == (True, True), (seconds, most)
     assert len(str(refused.value)) < 2 * MAX_REASON
