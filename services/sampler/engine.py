@@ -27,12 +27,12 @@ from services.sampler.worker.places import Block, joined
 
 logger = logging.getLogger(__name__)
 
-_BEFORE_IMPORT = {
+_ANYWHERE = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine lives in this process: we step it
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_NO_USAGE_STATS": "1",
 }
-_BEFORE_IMPORT_CPU = {
+_ON_A_CPU = {
     "TORCHDYNAMO_DISABLE": "1",  # else the first log-probabilities compile for 20 s
     "OMP_NUM_THREADS": "1",  # two threads spin each other to a standstill on a busy machine
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -173,13 +173,20 @@ def _policy_run(span: Any) -> PolicyRun:
     )
 
 
-def _start(recipe: RingRecipe, model: str) -> Any:
-    """The vLLM engine on whatever this machine has."""
+def set_up() -> None:
+    """What vLLM has to find in the environment when it is imported; what is set already stays."""
     import torch
 
-    on_gpu = torch.cuda.is_available()
-    for key, value in (_BEFORE_IMPORT | ({} if on_gpu else _BEFORE_IMPORT_CPU)).items():
+    on_cpu = not torch.cuda.is_available()
+    for key, value in (_ANYWHERE | (_ON_A_CPU if on_cpu else {})).items():
         os.environ.setdefault(key, value)
+    if on_cpu:  # torch is imported already, and has read the variable: it has to be told
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def _start(recipe: RingRecipe, model: str) -> Any:
+    """The vLLM engine on whatever this machine has."""
+    set_up()
     from vllm import LLM
 
     settings = recipe.sampler
