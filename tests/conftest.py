@@ -1,6 +1,7 @@
 """What tests share: a Redis server of their own, a run id each, and waiting for conditions."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,10 @@ from openrs_core.ring.address import address
 from openrs_core.ring.connection import connect
 from openrs_core.ring.queue import Queue
 from services.supervisor.redis_server import RedisServer
+
+# Before torch is imported: tests run side by side, and threads that wait for one another cost more
+# than they bring on models as small as these. `make arithmetic` runs with two as well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _numbers = itertools.count()
 

@@ -9,11 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
 from openrs_core.ring.connection import connect
 from tests.chaos import aof
 from tests.chaos.history import Line, lineage
+from tests.processes import playing
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("sampler", "scorer", "learner", "redis")
@@ -51,14 +50,8 @@ class Ring:
 
     def pid(self, role: str) -> int | None:
         """The process that plays a role now."""
-        for child in psutil.Process(self._up.pid).children():
-            try:
-                words = child.cmdline()
-            except psutil.Error:  # it ended while we looked
-                continue
-            if _plays(words, role) and child.status() != psutil.STATUS_ZOMBIE:
-                return int(child.pid)
-        return None
+        process = playing(role, self._up.pid)
+        return None if process is None else process.pid
 
     def keep_file(self) -> None:
         """Keep the append-only file whole, and out of the way of who removes it at the end."""
@@ -104,9 +97,3 @@ class Ring:
         if self.exit_code is None:
             self._up.terminate()
             self._up.wait(60)
-
-
-def _plays(words: list[str], role: str) -> bool:
-    if role == "redis":  # it writes its address over its arguments
-        return any(name in "".join(words[:1]) for name in ("redis-server", "valkey-server"))
-    return "services.cli" in words and role in words

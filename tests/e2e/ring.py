@@ -1,6 +1,5 @@
 """The real processes, as a user starts them, and what their run leaves behind."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,9 +12,12 @@ from openrs_core.record.reader import RecordReader
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "recipes" / "toy.toml"
 
+QUICK = ("learner.groups_per_step=4", "learner.group_size=4", "sampler.max_tokens=32")
+"""Steps of a fraction of a second: most answers of the toy have fewer tokens than that."""
+
 SHORT = (
-    "learner.steps=6", "learner.groups_per_step=4", "learner.group_size=4",
-    "learner.checkpoint_every=3", "evaluation.problems=8", "evaluation.every=3",
+    *QUICK, "learner.steps=6", "learner.checkpoint_every=3",
+    "evaluation.problems=8", "evaluation.every=3",
 )  # fmt: skip
 """A toy run of seconds."""
 
@@ -50,29 +52,3 @@ def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
 def lines(directory: Path, kind: str) -> list[dict[str, Any]]:
     """The recorded steps or evaluations of a run."""
     return [asdict(line) for line in RecordReader(directory).follow() if line.kind == kind]
-
-
-def session(leader: int) -> list[str]:
-    """Command lines of the processes of a session that are alive."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, sid = stat.read_text().rpartition(")")[2].split()[:4]
-            if int(sid) == leader and state != "Z":
-                found.append((stat.parent / "cmdline").read_text().replace("\0", " "))
-        except OSError:  # it ended while we looked
-            continue
-    return found
-
-
-def processes_of(directory: Path) -> list[str]:
-    """Command lines of living processes that mention a directory."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = path.read_text().replace("\0", " ")
-        except OSError:
-            continue
-        if str(directory) in text and path.parent.name != str(os.getpid()):
-            found.append(text)
-    return found

@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
+import psutil
 import pytest
 import redis
 
 from services.supervisor.redis_server import RedisServer
 from tests.e2e.ring import ROOT, SHORT, TOY, command, lines, sets
+from tests.processes import living
 from tests.tls import Certificates, make_certificates, tls_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.timeout(400)]
@@ -114,7 +116,7 @@ def watched(process: subprocess.Popen[bytes], targets: Path) -> tuple[set[str], 
     seen: set[str] = set()
     metrics: dict[str, bytes] = {}
     while process.poll() is None:
-        seen |= set(command_lines())
+        seen |= command_lines()
         for target in json.loads(targets.read_text()) if targets.exists() else []:
             with suppress(OSError):  # not yet, or no longer
                 [address] = target["targets"]
@@ -123,11 +125,13 @@ def watched(process: subprocess.Popen[bytes], targets: Path) -> tuple[set[str], 
     return seen, b"".join(metrics.values())
 
 
-def command_lines() -> Iterator[str]:
+def command_lines() -> set[str]:
     """Of every process there is."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it ended while we looked
-            yield path.read_text(errors="replace").replace("\0", " ")
+    found = set()
+    for process in living(lambda process: True):
+        with suppress(psutil.Error):  # it ended while we looked
+            found.add(" ".join(process.cmdline()))
+    return found
 
 
 def holding(directory: Path, text: str) -> list[str]:

@@ -17,17 +17,17 @@ from openrs_core.ring.keys import Keys
 from openrs_core.wire.codec import decode
 from openrs_core.wire.messages import WeightsManifest, WeightsTaken
 from tests.conftest import wait_until
-from tests.e2e.ring import TOY, sets, start
+from tests.e2e.ring import QUICK, TOY, sets, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.timeout(400)]
 
 RUN = "elastic"
-STANDSTILL_SECONDS = 30.0
+REDELIVERY_SECONDS = 2
+STANDSTILL_SECONDS = 5 * REDELIVERY_SECONDS
 RECIPE = (
-    "model.dtype=bfloat16", "learner.lr=1e-6", "sampler.check_weights=true",
-    "sampler.max_sequences=32", "learner.groups_per_step=4", "learner.group_size=4",
-    "learner.steps=100000", "learner.snapshot_every=8", "evaluation.every=100000",
-    "evaluation.problems=1", "redelivery_seconds=2",
+    *QUICK, "model.dtype=bfloat16", "learner.lr=1e-6", "sampler.check_weights=true",
+    "sampler.max_sequences=32", "learner.steps=100000", "learner.snapshot_every=8",
+    "evaluation.every=100000", "evaluation.problems=1", f"redelivery_seconds={REDELIVERY_SECONDS}",
 )  # fmt: skip
 
 

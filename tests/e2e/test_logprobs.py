@@ -3,7 +3,7 @@
 vLLM runs in a process of its own, as in production; what it sends is decoded here and scored by
 the learner's PolicyNetwork, which shares nothing with it but the model's directory.
 
-`python tests/e2e/test_logprobs.py DTYPE OLD NEW DIRECTORY WORKERS` is that process: OLD and NEW are
+`python tests/e2e/test_logprobs.py DTYPE OLD NEW DIRECTORY` is that process: OLD and NEW are
 model directories, what it draws goes to DIRECTORY, one encoded RolloutGroup per file.
 """
 
@@ -50,8 +50,8 @@ FAR = 0.3
 """Mean distance that no rounding explains; between the two policies it is 1.3."""
 
 
-def recipe(model: str, dtype: str, workers: int = 1) -> TrainingRecipe:
-    sampler = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS, "tensor_parallel": workers}
+def recipe(model: str, dtype: str) -> TrainingRecipe:
+    sampler = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS}
     return tiny_recipe(model, dtype, sampler=sampler, learner={"group_size": GROUP_SIZE})
 
 
@@ -69,9 +69,9 @@ def prompt(name: str, length: int) -> Prompt:
 # --- the sampler's process ---------------------------------------------------------------------
 
 
-def draw(dtype: str, old: str, new: str, directory: Path, workers: int) -> None:
+def draw(dtype: str, old: str, new: str, directory: Path) -> None:
     """Groups under the old weights, one across the switch, and the first prompts again after it."""
-    engine = VllmEngine(recipe(old, dtype, workers), old, "sampler")
+    engine = VllmEngine(recipe(old, dtype), old, "sampler")
     base = engine.base()
     engine.load(an_update(base, Change(()), version=0))
     finish(engine, [prompt("old-short", 9), prompt("old-long", 200)], directory)
@@ -145,7 +145,7 @@ class Drawn:
         return (logprobs - tensors.behaviour_logprobs).abs()
 
 
-def drawn(dtype: str, directory: Path, workers: int = 1) -> Drawn:
+def drawn(dtype: str, directory: Path) -> Drawn:
     models = [
         write_tiny_model(directory / name, seed=seed, dtype=getattr(torch, dtype))
         for seed, name in enumerate(("old", "new"))
@@ -153,7 +153,7 @@ def drawn(dtype: str, directory: Path, workers: int = 1) -> Drawn:
     groups = directory / "groups"
     groups.mkdir()
     done = subprocess.run(
-        [sys.executable, __file__, dtype, *models, str(groups), str(workers)],
+        [sys.executable, __file__, dtype, *models, str(groups)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         cwd=ROOT, text=True, capture_output=True, timeout=240, check=False,
     )  # fmt: skip
@@ -171,11 +171,6 @@ def float32(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 @pytest.fixture(scope="module")
 def bfloat16(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return drawn("bfloat16", tmp_path_factory.mktemp("bfloat16"))
-
-
-@pytest.fixture(scope="module")
-def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    return drawn("float32", tmp_path_factory.mktemp("two-workers"), workers=2)
 
 
 # --- one policy --------------------------------------------------------------------------------
@@ -200,12 +195,6 @@ def test_a_tied_head_moves_with_the_embedding(float32: Drawn) -> None:
     stale.model.lm_head.weight = float32.old.model.get_input_embeddings().weight
     assert float32.gap("new-short", stale).mean() > FAR
     assert float32.gap("new-short", float32.new).max() <= FLOAT32_BOUND
-
-
-@pytest.mark.parametrize(("name", "which"), [("old-long", "old"), ("new-long", "new")])
-def test_they_agree_when_two_workers_share_the_model(two_workers: Drawn, name: str, which: str):
-    """vLLM's tensor parallelism: each worker writes its own blocks of every tensor."""
-    assert two_workers.gap(name, getattr(two_workers, which)).max() <= FLOAT32_BOUND
 
 
 @pytest.mark.parametrize(
@@ -255,4 +244,4 @@ def continued(
 
 
 if __name__ == "__main__":
-    draw(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]), int(sys.argv[5]))
+    draw(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]))

@@ -1,10 +1,14 @@
 """The whole ring with real processes: it trains, keeps its bound, stops cleanly, goes on."""
 
+import functools
 import json
 import re
 import signal
 import subprocess
 import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -12,7 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import Keys
 from tests.conftest import wait_until
-from tests.e2e.ring import ROOT, SHORT, TOY, command, lines, processes_of, session, sets, start, up
+from tests.e2e.ring import ROOT, SHORT, TOY, command, lines, sets, start, up
+from tests.processes import of_session, showing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -22,27 +27,53 @@ SUMMARY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bound", [0, 1, 2, 4])
-def test_no_token_is_trained_beyond_the_bound(tmp_path, bound):
+@dataclass(frozen=True)
+class Finished:
+    """A toy run that went to its end."""
+
+    directory: Path
+    summary: dict
+    left_over: list
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Callable[[int], Finished]:
+    """The run with a staleness bound; each is made once."""
+
+    @functools.cache
+    def run(bound: int) -> Finished:
+        directory = tmp_path_factory.mktemp(f"bound-{bound}")
+        found = up(directory, "bounded", f"learner.max_staleness={bound}")
+        assert found.returncode == 0, found.stderr
+        summary = json.loads(found.stdout.splitlines()[-1])
+        return Finished(directory / "bounded", summary, showing(directory))
+
+    return run
+
+
+SHARED = pytest.mark.xdist_group("a finished run")
+"""Of tests that look at the run with bound 2."""
+
+
+@pytest.mark.parametrize("bound", [0, 1, pytest.param(2, marks=SHARED), 4])
+def test_no_token_is_trained_beyond_the_bound(finished, bound):
     """Read from the versions recorded with the tokens, not from what the ledger says of itself."""
-    found = up(tmp_path, "bounded", f"learner.max_staleness={bound}")
-    assert found.returncode == 0, found.stderr
-    steps = lines(tmp_path / "bounded", "step")
+    run = finished(bound)
+    steps = lines(run.directory, "step")
     assert [step["version"] for step in steps] == list(range(1, 7))
     ages = [step["version"] - 1 - group["oldest"][1] for step in steps for group in step["groups"]]
     assert len(ages) == 6 * 4
     assert 0 <= min(ages) <= max(ages) <= bound
-    summary = json.loads(found.stdout.splitlines()[-1])
-    assert set(summary) >= SUMMARY
-    assert (summary["steps"], summary["max_staleness"]) == (6, max(ages))
-    balance = summary["groups"]
+    assert set(run.summary) >= SUMMARY
+    assert (run.summary["steps"], run.summary["max_staleness"]) == (6, max(ages))
+    balance = dict(run.summary["groups"])
     assert balance.pop("issued") == sum(balance.values())
-    assert processes_of(tmp_path) == []
+    assert run.left_over == []
 
 
-def test_the_first_and_the_last_evaluation_are_of_one_version(tmp_path):
-    up(tmp_path, "evaluated")
-    found = {(e["version"], e["mode"]): e for e in lines(tmp_path / "evaluated", "evaluation")}
+@SHARED
+def test_the_first_and_the_last_evaluation_are_of_one_version(finished):
+    found = {(e["version"], e["mode"]): e for e in lines(finished(2).directory, "evaluation")}
     assert set(found) == {(v, mode) for v in (0, 3, 6) for mode in ("sampled", "greedy")}
     assert all(found[0, mode]["newest_version"] == 0 for mode in ("sampled", "greedy"))
     assert all(found[6, mode]["newest_version"] == 6 for mode in ("sampled", "greedy"))
@@ -73,7 +104,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
         assert re.search(moved, metrics_of(directory, role))
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130, log.read_text()
-    assert session(process.pid) == []
+    assert of_session(process.pid) == []
     state = json.loads((newest(directory) / "state.json").read_text())
     assert state["version"] == len(lines(directory, "step"))
     again = up(tmp_path, "again", more=("--resume",))
@@ -110,7 +141,9 @@ def test_every_process_stops_cleanly_when_asked(tmp_path, redis_url):
     for role in ("learner", "sampler", "scorer"):
         ring[role].send_signal(signal.SIGTERM)
         assert ring[role].wait(10) == 0, (tmp_path / f"{role}.log").read_text()
-        wait_until(lambda role=role: not session(ring[role].pid), f"no child of {role}", seconds=5)
+        wait_until(
+            lambda role=role: not of_session(ring[role].pid), f"no child of {role}", seconds=5
+        )
     assert json.loads((newest(directory) / "state.json").read_text())["version"] >= 2
 
 
@@ -123,7 +156,7 @@ def test_a_process_stops_at_once_while_it_is_still_loading(tmp_path, redis_url, 
     wait_until(lambda: connect(redis_url).exists(Keys(run).recipe), "the run's recipe")
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0, log.read_text()
-    assert session(process.pid) == []
+    assert of_session(process.pid) == []
 
 
 def test_another_recipe_is_refused_by_name(tmp_path, redis_url):
@@ -161,11 +194,12 @@ def test_the_open_rs_recipe_runs_with_the_toy_in_its_place(tmp_path):
     assert all(step["completions"] == 72 for step in steps)
 
 
-def test_a_checkpoint_is_exported_as_a_model_that_loads(tmp_path):
+@SHARED
+def test_a_checkpoint_is_exported_as_a_model_that_loads(finished, tmp_path):
     """The exported directory stands alone: model, configuration, tokenizer."""
-    up(tmp_path, "exported", "learner.steps=1", "evaluation.problems=1")
     target = tmp_path / "model"
-    subprocess.run(command("export", str(tmp_path / "exported"), str(target)), check=True, cwd=ROOT)
+    source = str(finished(2).directory)
+    subprocess.run(command("export", source, str(target)), check=True, cwd=ROOT)
     model = AutoModelForCausalLM.from_pretrained(target)
     assert AutoTokenizer.from_pretrained(target).eos_token == "<|im_end|>"
     assert model.config.tie_word_embeddings

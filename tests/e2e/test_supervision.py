@@ -1,6 +1,5 @@
 """What dies is started again; a run has one learner."""
 
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -10,60 +9,52 @@ import pytest
 from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import Keys
 from tests.conftest import wait_until
-from tests.e2e.ring import SHORT, TOY, lines, processes_of, sets, start
+from tests.e2e.ring import SHORT, TOY, lines, sets, start
+from tests.processes import playing, showing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 LONG = (*SHORT, "learner.steps=30", "evaluation.every=30")
 
 
-def start_up(directory: Path, run: str, *more: str, recipe: tuple[str, ...] = LONG):
-    """`openrs up` in the background, once it has made a step; its log."""
+def start_up(directory: Path, run: str, *more: str):
+    """`openrs up` in the background; its log."""
     log = directory / "up.log"
-    arguments = ["up", str(TOY), "--run", run, "--runs", str(directory), *sets(recipe), *more]
-    process = start(log, *arguments)
-    wait_until(lambda: lines(directory / run, "step"), "a step", 200)
-    return process, log
+    arguments = ["up", str(TOY), "--run", run, "--runs", str(directory), *sets(LONG), *more]
+    return start(log, *arguments), log
 
 
-def pid_of(words: str) -> int:
-    found = subprocess.run(["pgrep", "-f", words], capture_output=True, text=True, check=False)
-    return int(found.stdout.split()[0])
+def kill(role: str, up: "subprocess.Popen[bytes]") -> None:
+    """Kill the process that plays a role in a ring, once there is one."""
+    wait_until(lambda: playing(role, up.pid), role)
+    playing(role, up.pid).kill()
 
 
 def test_each_process_that_is_killed_is_started_again_and_the_run_finishes(tmp_path):
     """Sampler, scorer, learner and the run's own Redis, one after the other."""
     run, directory = "revived", tmp_path / "revived"
     process, log = start_up(tmp_path, run)
-    for name, words in {
-        "sampler-0": f"services.cli sampler --run {run}",
-        "scorer-0": f"services.cli scorer --run {run}",
-        "redis": "unixsocket:" + redis_socket(directory),
-        "learner": f"services.cli learner --run {run}",
-    }.items():
-        os.kill(pid_of(words), signal.SIGKILL)
+    wait_until(lambda: lines(directory, "step"), "a step", 200)
+    for role in ("sampler", "scorer", "redis", "learner"):
+        kill(role, process)
+        name = f"{role}-0" if role in ("sampler", "scorer") else role
         said = f"{name} was killed by SIGKILL: starting it again"
         wait_until(lambda said=said: said in log.read_text(), said, 30)
         before = len(lines(directory, "step"))
         wait_until(lambda n=before: len(lines(directory, "step")) > n, f"a step after {name}", 120)
     assert process.wait(200) == 0, log.read_text()
     assert {step["version"] for step in lines(directory, "step")} == set(range(1, 31))
-    wait_until(lambda: not processes_of(tmp_path), "everything to end", seconds=15)
-
-
-def redis_socket(directory: Path) -> str:
-    """Where the run's own Redis listens; its process bears that in its name."""
-    return (directory / "redis" / "url").read_text().strip().rpartition("@")[2]
+    wait_until(lambda: not showing(tmp_path), "everything to end", seconds=15)
 
 
 def test_a_process_that_may_not_be_started_again_ends_the_run_with_its_last_lines(tmp_path):
     process, log = start_up(tmp_path, "broken", "--restarts", "0")
-    os.kill(pid_of("services.cli sampler --run broken"), signal.SIGKILL)
+    kill("sampler", process)
     assert process.wait(60) == 1
     assert (
         "sampler-0 was killed by SIGKILL, and is not started again; the end of" in log.read_text()
     )
-    wait_until(lambda: not processes_of(tmp_path), "everything to end", seconds=15)
+    wait_until(lambda: not showing(tmp_path), "everything to end", seconds=15)
 
 
 @pytest.fixture

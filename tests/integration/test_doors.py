@@ -19,6 +19,7 @@ from openrs_core.errors import RunError
 from openrs_core.ring.address import address, refusal
 from openrs_core.ring.connection import connect
 from services.supervisor.redis_server import RedisServer
+from tests.processes import showing
 from tests.tls import Certificates, make_certificates, port_to, tls_port
 
 pytestmark = pytest.mark.redis
@@ -148,7 +149,7 @@ def test_the_runs_own_redis_lets_nobody_else_in(server, tmp_path):
         assert stat.S_IMODE((tmp_path / "redis" / "url").stat().st_mode) == 0o600
         assert (tmp_path / "redis" / "url").read_text().strip() == own.url
         assert password(own) != password(server)
-        assert [line for line in command_lines() if password(own) in line] == []
+        assert showing(password(own)) == []
         with redis.Redis.from_url(own.url) as client:
             assert client.config_get("port", "protected-mode") == {
                 "port": "0", "protected-mode": "yes",
@@ -158,17 +159,6 @@ def test_the_runs_own_redis_lets_nobody_else_in(server, tmp_path):
     files = [path for path in (tmp_path / "redis").rglob("*") if path.is_file()]
     holding = [path.name for path in files if password(own).encode() in path.read_bytes()]
     assert holding == ["url"]
-
-
-def command_lines() -> list[str]:
-    """Of every process there is."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_text(errors="replace"))
-        except OSError:  # it ended while we looked
-            continue
-    return found
 
 
 def test_a_url_file_of_an_older_run_does_not_stay_readable(tmp_path):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import forkserver
 from pathlib import Path
 
+import psutil
 import pytest
 
 from openrs_core import metrics
@@ -22,6 +23,7 @@ from services.scorer.verifier import VerifierPool, verdict_of, verify
 from tests.builders import a_completion, a_group, a_prompt
 from tests.conftest import wait_until
 from tests.hostile import CASES, MARK, Hostile
+from tests.processes import children_of, of_session
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(300)]
 
@@ -75,7 +77,7 @@ class Outcome:
     counted: Counter[str]
     ordinary: list[str]
     killed_by_ordinary: float
-    left_over: list[int]
+    left_over: list[psutil.Process]
 
 
 def counters() -> Counter[str]:
@@ -85,19 +87,6 @@ def counters() -> Counter[str]:
 
 def killed() -> float:
     return metrics.VERIFIERS_KILLED._value.get()
-
-
-def children_of(parent: int) -> list[int]:
-    """Living processes with this parent."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, its_parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(its_parent) == parent and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 def put_in(queue: Queue) -> dict[str, list[Hostile]]:
@@ -262,19 +251,6 @@ time.sleep(600)
 """
 
 
-def in_session(leader: int) -> list[int]:
-    """Living processes of a session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(session) == leader and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
 def test_verifiers_die_with_their_scorer_even_in_the_middle_of_an_endless_calculation():
     """`sum` over an endless iterator notices no signal that Python would have to handle."""
     scorer = subprocess.Popen(
@@ -282,8 +258,8 @@ def test_verifiers_die_with_their_scorer_even_in_the_middle_of_an_endless_calcul
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert scorer.stdout.readline() == "calculating\n"
-    assert len(in_session(scorer.pid)) >= 4, "the scorer, the fork server and two verifiers"
+    assert len(of_session(scorer.pid)) >= 4, "the scorer, the fork server and two verifiers"
     scorer.kill()
     scorer.wait()
     scorer.stdout.close()
-    wait_until(lambda: not in_session(scorer.pid), "the end of all its processes", 20)
+    wait_until(lambda: not of_session(scorer.pid), "the end of all its processes", 20)
