@@ -62,15 +62,18 @@ docs: install                ## write docs/cli.md from the commands themselves
 docs-current: install
 	$(BIN)/python docs/make_cli.py | diff -u docs/cli.md - || (echo "docs/cli.md is old: make docs"; exit 1)
 
-.PHONY: smollm2 bench-weights bench-publish
+.PHONY: smollm2 bench-weights bench-publish bench-scorer
 smollm2: install             ## fetch and convert SmolLM2-135M, for benchmarks and some tests
-	PYTHONPATH=. $(BIN)/python benchmarks/smollm2.py
+	PYTHONPATH=. $(BIN)/python -m tests.smollm2
 
 bench-weights: smollm2       ## what moving weights costs; about 15 minutes
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_weights.py
 
 bench-publish: smollm2       ## does publishing slow a step down?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_publish.py
+
+bench-scorer: install        ## what the scorer's loop costs beside its verifiers
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_scorer.py
 
 .PHONY: chaos
 chaos: install               ## kill anything, at any time, then audit; SEED=n; about 9 minutes

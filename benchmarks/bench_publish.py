@@ -20,17 +20,18 @@ from typing import Any
 
 import torch
 
-from benchmarks.ring import RECIPE, overrides
-from openrs_core.connection import connect
 from openrs_core.ledger import Policy
 from openrs_core.memory import keep_freed_memory
-from openrs_core.recipe import Recipe
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.ring.connection import connect
 from openrs_core.weights import Publisher
-from services.learner.batch import Sequence
-from services.learner.trainer import DeepSpeedTrainer
-from services.model import model_directory
+from services.learner.step import Sequence
+from services.learner.trainer.deepspeed import DeepSpeedTrainer
+from services.model.directory import model_directory
 from services.supervisor.redis_server import RedisServer
+from tests.e2e.smollm2_ring import overrides
+from tests.smollm2 import RECIPE
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,14 @@ def measure(name: str) -> dict[str, float]:
     return {"off": round(off, 4), "on": round(on, 4), "more": round(on / off - 1, 4)}
 
 
-def recipe_of(name: str, scratch: Path) -> Recipe:
+def recipe_of(name: str, scratch: Path) -> TrainingRecipe:
     """The recipe whose steps are made."""
     if name == "toy":
         return load(Path(__file__).parents[1] / "recipes" / "toy.toml")
     return load(RECIPE, overrides(scratch)[1::2])
 
 
-def in_turns(recipe: Recipe, size: Size, redis_url: str) -> dict[bool, list[float]]:
+def in_turns(recipe: TrainingRecipe, size: Size, redis_url: str) -> dict[bool, list[float]]:
     """Seconds of every step but the first of each turn, by whether it published."""
     keep_freed_memory()  # as every process of the ring does
     trainer = DeepSpeedTrainer(recipe, model_directory(recipe))

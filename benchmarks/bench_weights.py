@@ -22,19 +22,19 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from benchmarks.ring import RECIPE, Run, overrides, run_ring
-from benchmarks.smollm2 import ensure_smollm2
-from openrs_core.connection import connect
 from openrs_core.ledger import Policy
 from openrs_core.memory import keep_freed_memory
-from openrs_core.messages import Prompt, Sampling
-from openrs_core.queue import Delivery
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.connection import connect
+from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Change, Publisher, Receiver, Snapshot, Update
 from openrs_core.weights.delta import decode, encode
-from services.sampler.base import base_policy
+from openrs_core.wire.messages import Prompt, Sampling
+from services.model.weights import base_policy
 from services.sampler.engine import VllmEngine
 from services.supervisor.redis_server import RedisServer
+from tests.e2e.smollm2_ring import Run, overrides, run_ring
+from tests.smollm2 import RECIPE, ensure_smollm2
 from tests.weights import difference
 
 RATES = ("1e-6", "3e-6", "1e-5")

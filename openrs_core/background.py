@@ -31,7 +31,7 @@ class Background:
             redis.RedisError: the thread lost its connection; or whatever else ended it.
         """
         with self.turn:
-            self.turn.wait_for(lambda: condition() or self._ended(), seconds)
+            self.turn.wait_for(lambda: condition() or self.has_ended, seconds)
         self.check()
 
     def pause(self, seconds: float) -> None:
@@ -41,7 +41,7 @@ class Background:
 
     def check(self) -> None:
         """Raise what ended the thread, if anything did."""
-        if self._work is not None and self._ended():
+        if self._work is not None and self.has_ended:
             self._work.result()
 
     def close(self) -> None:
@@ -51,5 +51,7 @@ class Background:
             self.turn.notify_all()
         self._executor.shutdown()
 
-    def _ended(self) -> bool:
+    @property
+    def has_ended(self) -> bool:
+        """Has the thread ended, by itself or with an error?"""
         return self._work is not None and self._work.done()

@@ -10,6 +10,7 @@ OpenRSError
 ├── WeightsError         weights that are torn, altered or not what they should lead to; the old
 │   │                    ones stay in force
 │   └── SupersededError      superseded, and no longer in Redis
+├── RecordError          text that is no line of a run's record
 ├── FullError            Redis has no memory left for more work
 ├── StoppedError         told to stop while Redis was away
 └── ProtocolError        a process broke the rules of the ring: a bug of ours
@@ -52,6 +53,10 @@ class WeightsError(OpenRSError):
 
 class SupersededError(WeightsError):
     """Chunks that are no longer in Redis: newer ones took their place."""
+
+
+class RecordError(OpenRSError):
+    """Text that is no line of a run's record."""
 
 
 class FullError(OpenRSError):

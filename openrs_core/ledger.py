@@ -48,16 +48,16 @@ class Lineage:
     branches: Mapping[int, int] = field(default_factory=dict)
     """incarnation -> the checkpoint's version it resumed from."""
 
-    def distance(self, policy: Policy, learner: Policy) -> int:
+    def distance(self, policy: Policy, reached: Policy) -> int:
         """Optimizer steps between two policies, through their common ancestor.
 
         Across incarnations that is (policy - ancestor) + (learner - ancestor).
         """
-        later = range(policy.incarnation + 1, learner.incarnation + 1)
-        ancestor = min([policy.version, *(self.branches.get(life, 0) for life in later)])
+        later = range(policy.incarnation + 1, reached.incarnation + 1)
+        ancestor = min([policy.version, *(self.branches.get(number, 0) for number in later)])
         if not later:
-            return abs(learner.version - policy.version)
-        return (policy.version - ancestor) + (learner.version - ancestor)
+            return abs(reached.version - policy.version)
+        return (policy.version - ancestor) + (reached.version - ancestor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,11 @@ class Ledger:
 
     # --- issue -----------------------------------------------------------------------------
 
-    def room(self, learner: Policy, published: Policy) -> int:
+    def room(self, reached: Policy, published: Policy) -> int:
         """Groups that may be issued now, with `published` the newest weights samplers can see."""
-        due = self._deadline(published, learner)
-        last = learner.version + self.max_staleness
-        slack = [self._capacity(d, learner) - self._outstanding(d, learner)
+        due = self._deadline(published, reached)
+        last = reached.version + self.max_staleness
+        slack = [self._capacity(d, reached) - self._outstanding(d, reached)
                  for d in range(due, last + 1)]  # fmt: skip
         budget = (self.max_staleness + 1) * self.groups_per_step - len(self.in_flight)
         return max(0, min([budget, *slack])) if slack else 0
@@ -113,12 +113,12 @@ class Ledger:
 
     # --- collect ---------------------------------------------------------------------------
 
-    def arrive(self, group_id: str, made_by: Iterable[Policy], learner: Policy) -> bool:
+    def arrive(self, group_id: str, made_by: Iterable[Policy], reached: Policy) -> bool:
         """A group with signal has come back; False when it is stale (or was ended before)."""
         if group_id not in self.in_flight or group_id in self._arrived:
             return False
-        deadline = min(self._deadline(policy, learner) for policy in made_by)
-        if deadline < learner.version:
+        deadline = min(self._deadline(policy, reached) for policy in made_by)
+        if deadline < reached.version:
             self.end(group_id, "stale")
             return False
         self._arrived[group_id] = deadline
@@ -138,16 +138,16 @@ class Ledger:
         if how == "stale":
             self.again.append(group.position)
 
-    def take(self, learner: Policy) -> list[str]:
-        """The groups of the step from `learner` to the next version, or none yet.
+    def take(self, reached: Policy) -> list[str]:
+        """The groups of the step from `reached` to the next version, or none yet.
 
         They stay in flight until `end(..., "trained")`.
         """
-        self._expire(learner)
+        self._expire(reached)
         chosen = sorted(self._arrived, key=self._arrived.__getitem__)[: self.groups_per_step]
         if len(chosen) < self.groups_per_step:
             return []
-        if self.on_straggler == "wait" and self._must_wait(set(chosen), learner):
+        if self.on_straggler == "wait" and self._must_wait(set(chosen), reached):
             return []
         return chosen
 
@@ -164,7 +164,7 @@ class Ledger:
             "ended": dict(self.ended),
             "cursor": self.cursor,
             "again": list(self.again),
-            "branches": {str(life): version for life, version in self.lineage.branches.items()},
+            "branches": {str(number): start for number, start in self.lineage.branches.items()},
             "in_flight": [asdict(group) for group in self.in_flight.values()],
         }
 
@@ -175,7 +175,7 @@ class Ledger:
         """
         self.issued, self.cursor = state["issued"], state["cursor"]
         self.ended, self.again = Counter(state["ended"]), list(state["again"])
-        branches = {int(life): start for life, start in state["branches"].items()}
+        branches = {int(number): start for number, start in state["branches"].items()}
         self.lineage = Lineage({**branches, incarnation: version})
         groups = [
             Issued(item["group_id"], item["position"], Policy(**item["policy"]))
@@ -186,36 +186,36 @@ class Ledger:
 
     # --- deadlines -------------------------------------------------------------------------
 
-    def _deadline(self, policy: Policy, learner: Policy) -> int:
+    def _deadline(self, policy: Policy, reached: Policy) -> int:
         """Last version of the learner at which a token of `policy` is within the bound."""
-        return learner.version + self.max_staleness - self.lineage.distance(policy, learner)
+        return reached.version + self.max_staleness - self.lineage.distance(policy, reached)
 
-    def _deadlines(self, learner: Policy) -> dict[str, int]:
+    def _deadlines(self, reached: Policy) -> dict[str, int]:
         return {
-            group_id: self._arrived.get(group_id, self._deadline(group.policy, learner))
+            group_id: self._arrived.get(group_id, self._deadline(group.policy, reached))
             for group_id, group in self.in_flight.items()
         }
 
-    def _capacity(self, deadline: int, learner: Policy) -> int:
+    def _capacity(self, deadline: int, reached: Policy) -> int:
         """Groups that the steps from now up to `deadline` can train."""
-        return (deadline - learner.version + 1) * self.groups_per_step
+        return (deadline - reached.version + 1) * self.groups_per_step
 
-    def _outstanding(self, deadline: int, learner: Policy) -> int:
-        return sum(due <= deadline for due in self._deadlines(learner).values())
+    def _outstanding(self, deadline: int, reached: Policy) -> int:
+        return sum(due <= deadline for due in self._deadlines(reached).values())
 
-    def _must_wait(self, chosen: set[str], learner: Policy) -> bool:
+    def _must_wait(self, chosen: set[str], reached: Policy) -> bool:
         """Would this step leave more due than later steps can serve, while waiting would help?"""
-        left = {g: due for g, due in self._deadlines(learner).items() if g not in chosen}
-        for deadline in range(learner.version, learner.version + self.max_staleness + 1):
+        left = {g: due for g, due in self._deadlines(reached).items() if g not in chosen}
+        for deadline in range(reached.version, reached.version + self.max_staleness + 1):
             due = [group_id for group_id, last in left.items() if last <= deadline]
-            too_many = len(due) > (deadline - learner.version) * self.groups_per_step
+            too_many = len(due) > (deadline - reached.version) * self.groups_per_step
             if too_many and any(group_id not in self._arrived for group_id in due):
                 return True
         return False
 
-    def _expire(self, learner: Policy) -> None:
+    def _expire(self, reached: Policy) -> None:
         """End what can no longer be trained within the bound."""
-        for group_id, due in self._deadlines(learner).items():
+        for group_id, due in self._deadlines(reached).items():
             waited_for = self.on_straggler == "wait" and group_id not in self._arrived
-            if due < learner.version and not waited_for:
+            if due < reached.version and not waited_for:
                 self.end(group_id, "stale")

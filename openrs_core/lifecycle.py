@@ -5,10 +5,10 @@
         stop.ready()
         while not stop.is_set(): ...
 
-The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; while the process is
-still loading, it ends there and then. The second ends it at once. A UserError leaves one line and
-exit code 2, and so does a Redis that refuses the process, or a full disk; a Redis that is full from
-the beginning one line and 1.
+The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; a process that is
+still loading ends there and then. The second ends it at once, with exit code 130. An error that the
+user can mend (a UserError, a Redis that refuses the process, a full disk) leaves one line and exit
+code 2. A Redis that is already full at the start leaves one line and exit code 1.
 """
 
 import ctypes
@@ -27,9 +27,9 @@ from types import FrameType
 import redis
 
 from openrs_core import log, metrics
-from openrs_core.address import refusal
 from openrs_core.errors import FullError, RunError, StoppedError, UserError, is_disk_full
-from openrs_core.memory import keep_freed_memory
+from openrs_core.memory import heap, keep_freed_memory
+from openrs_core.ring.address import refusal
 
 EXIT_USER = 2
 EXIT_FAULT = 1
@@ -135,6 +135,8 @@ def _listen(stop: Stop) -> None:
 def _serve_metrics(settings: Settings) -> None:
     if settings.metrics_port is None:
         return
+    metrics.HEAP.labels("used").set_function(lambda: heap().used)
+    metrics.HEAP.labels("kept").set_function(lambda: heap().kept)
     try:
         port = metrics.serve(settings.metrics_port, settings.metrics_address)
     except OSError as error:

@@ -1,6 +1,7 @@
-"""How this process handles memory it has freed."""
+"""How this process handles memory it has freed, and how much of its heap is in use."""
 
 import ctypes
+from dataclasses import dataclass
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's mallopt(3)."""
@@ -25,3 +26,32 @@ def keep_freed_memory() -> bool:
     libc.mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)
     libc.mallopt(_M_TRIM_THRESHOLD, MOST_KEPT)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """Bytes of the C heap of this process. Python's small objects are not in it."""
+
+    used: int
+    """Handed out and not freed."""
+    kept: int
+    """Freed and kept for the next allocation: a process that has once needed much stays large."""
+
+
+def heap() -> Heap:
+    """What glibc says of its heap (mallinfo2(3), glibc 2.33); nothing where there is none."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):
+        return Heap(0, 0)
+    libc.mallinfo2.restype = _MallInfo
+    info = libc.mallinfo2()
+    return Heap(used=info.uordblks + info.hblkhd, kept=info.fordblks)
+
+
+_MALLINFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+
+
+class _MallInfo(ctypes.Structure):
+    """As malloc.h has it."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in _MALLINFO.split()]

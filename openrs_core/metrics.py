@@ -9,6 +9,13 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 _TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
+# --- every process ------------------------------------------------------------------------------
+HEAP = Gauge(
+    "openrs_process_heap_bytes",
+    "How many bytes of the C heap are in use, or freed and kept for the next allocation",
+    ["state"],
+)
+
 # --- ring: the learner's ledger and the streams -----------------------------------------------
 GROUPS_ISSUED = Counter("openrs_ring_groups_issued", "How many groups were issued")
 GROUPS_ENDED = Counter(

@@ -11,6 +11,12 @@
                                                                    what a checkpoint covers
 
 Each has a `loop.py` whose `run` is the first thing to read. They never import one another: they
-meet only in Redis. `supervisor` starts them on one machine, `monitor` looks at a run, `toy` is the
-embedded task.
+meet only in Redis. Top to bottom:
+
+    cli          the `openrs` command
+    supervisor   `openrs up`: starts the processes on one machine
+    learner, sampler, scorer; monitor looks at a run from outside
+    issuing      what a client of the ring needs; the learner is one
+    model        where a model is, what it weighs
+    toy          the embedded task
 """

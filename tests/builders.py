@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from openrs_core.messages import (
+from openrs_core.record.lines import Spent, StepLine
+from openrs_core.wire.messages import (
     Completion,
     Form,
     PolicyRun,
@@ -75,3 +76,13 @@ def a_manifest(
         "values": 1, "published_at": 1.7e9, "seconds": 0.1,
     }  # fmt: skip
     return WeightsManifest(**(facts | changes))
+
+
+def a_step(version: int, incarnation: int = 1) -> StepLine:
+    return StepLine(
+        version=version, incarnation=incarnation, reward=0.5, components={"accuracy": 0.5},
+        accuracy=0.5, completion_tokens=9.0, truncated=0.0, staleness_max=1, staleness_mean=0.5,
+        completions=8, lr=1e-6, loss=0.1, grad_norm=1.0, entropy=1.0, mismatch_kl=0.0,
+        ratio_max=1.0, clipped=0.0, tokens=72,
+        seconds=Spent(collect=1.0, train=2.0, publish=0.0), groups=(),
+    )  # fmt: skip

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from openrs_core.codec import decode
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import WeightsManifest
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import Layout, Publisher, Receiver, Snapshot, Tensor
 from openrs_core.weights.layout import SECTIONS
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import WeightsManifest
 from tests.weights import difference
 
 LAYOUT = Layout([Tensor("big", "bfloat16", (300, 40)), Tensor("small", "float32", (100,))])

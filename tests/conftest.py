@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
-from openrs_core.address import address
-from openrs_core.connection import connect
-from openrs_core.queue import Queue
+from openrs_core.ring.address import address
+from openrs_core.ring.connection import connect
+from openrs_core.ring.queue import Queue
 from services.supervisor.redis_server import RedisServer
 
 _numbers = itertools.count()
+
+settings.register_profile("openrs", deadline=None)  # no test is about how fast this machine is
+settings.load_profile("openrs")
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,9 @@
 from concurrent.futures import Future
 from pathlib import Path
 
-from openrs_core.messages import Completion, Prompt, RolloutGroup
-from openrs_core.queue import Delivery
+from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Update
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup
 from tests.builders import a_group
 
 
@@ -16,7 +16,7 @@ class FakeEngine:
         self.in_flight: dict[str, Delivery[Prompt]] = {}
         self.version = -1
 
-    free_groups = 4
+    free_completions = 8
 
     def submit(self, taken: Delivery[Prompt]) -> RolloutGroup | None:
         if taken.message.prompt_id == "impossible":

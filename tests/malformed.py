@@ -6,9 +6,9 @@ import msgpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openrs_core.codec import SCHEMA, encode
-from openrs_core.keys import Stage
-from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup
+from openrs_core.ring.keys import Stage
+from openrs_core.wire.codec import SCHEMA, encode
+from openrs_core.wire.messages import Prompt, RolloutGroup, ScoredGroup
 from tests.builders import a_group, a_manifest, a_prompt, a_scored_group
 from tests.strategies import prompts, rollout_groups, scored_groups
 

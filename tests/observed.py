@@ -23,11 +23,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openrs_core.recipe import Recipe
-from services.learner import ranks
-from services.learner.batch import Layout, MicroBatch, Sequence, token_weights
-from services.learner.policy import Policy
-from services.learner.trainer import DeepSpeedTrainer
+from openrs_core.recipe.training import TrainingRecipe
+from services.learner.algorithm.aggregation import token_weights
+from services.learner.step import Sequence
+from services.learner.trainer import ranks
+from services.learner.trainer.batch import Layout, MicroBatch
+from services.learner.trainer.deepspeed import DeepSpeedTrainer
+from services.learner.trainer.policy_network import PolicyNetwork
 from tests.ranks import run_ranks
 from tests.tiny_model import tiny_recipe
 
@@ -72,7 +74,7 @@ WRONG_SUM = [Way(1, "padded", 1, boundary, "bfloat16") for boundary in ("every",
 """With ZeRO-2 and 3 every micro-batch is reduced: the boundary has no say in the gradient."""
 
 
-def recipe(model: str, zero_stage: int, dtype: str = "float32") -> Recipe:
+def recipe(model: str, zero_stage: int, dtype: str = "float32") -> TrainingRecipe:
     learner = {
         "zero_stage": zero_stage,
         "tokens_per_micro_batch": LARGEST,
@@ -215,7 +217,7 @@ class Observed(DeepSpeedTrainer):
             worst = max(worst, error.nan_to_num().max().item())
         return worst
 
-    def _load_reference(self, recipe: Recipe, model: str) -> Policy | None:
+    def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
         """Another model: of itself, a policy diverges by nothing."""
         return super()._load_reference(recipe, other_model(model))
 

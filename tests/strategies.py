@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from openrs_core.messages import (
+from openrs_core.wire.messages import (
     Completion,
     PolicyRun,
     Prompt,

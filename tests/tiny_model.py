@@ -11,24 +11,26 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from openrs_core.recipe import Recipe
-from openrs_core.recipe_file import parse
-from services.learner.batch import Sequence
+from openrs_core.recipe.file import parse
+from openrs_core.recipe.training import TrainingRecipe
+from services.learner.step import Sequence
 from services.toy.task import chain_sums
 from services.toy.tokenizer import train_tokenizer
 
 MAX_POSITIONS = 512
 
 
-def write_tiny_model(directory: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> str:
+def write_tiny_model(
+    directory: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32, width: int = 128
+) -> str:
     """A model and its tokenizer in a directory; the seed decides the weights."""
     problems = islice(chain_sums("train", 4, 0), 200)
     tokenizer = train_tokenizer(f"{p.problem}\n{p.work}\n{p.answer}" for p in problems)
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -44,7 +46,7 @@ def write_tiny_model(directory: Path, *, seed: int = 0, dtype: torch.dtype = tor
     return str(directory)
 
 
-def tiny_recipe(model: str, dtype: str = "float32", **changes: dict[str, Any]) -> Recipe:
+def tiny_recipe(model: str, dtype: str = "float32", **changes: dict[str, Any]) -> TrainingRecipe:
     """A recipe for the model in a directory; `changes` are keys by section."""
     table: dict[str, dict[str, Any]] = {
         "model": {"path": model, "dtype": dtype},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from openrs_core.address import address
+from openrs_core.ring.address import address
 
 PIECE = 1 << 16
 

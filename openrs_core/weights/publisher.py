@@ -18,13 +18,13 @@ import redis
 
 from openrs_core import metrics
 from openrs_core.background import Background
-from openrs_core.errors import FullError
+from openrs_core.errors import FullError, StoppedError
 from openrs_core.ledger import Policy
-from openrs_core.messages import WeightsManifest
 from openrs_core.weights.change import Change
 from openrs_core.weights.delta import encode
 from openrs_core.weights.snapshot import Snapshot
 from openrs_core.weights.store import Payload, Store, is_heavy
+from openrs_core.wire.messages import WeightsManifest
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Publisher:
         self._background = Background("publisher")
         self._job: _Job | None = None
         self._finished: deque[WeightsManifest] = deque()
-        self.is_stuck = False
+        self.is_full = False
         """Does it wait for memory in Redis?"""
 
     # --- the learner's thread ----------------------------------------------------------------
@@ -96,6 +96,11 @@ class Publisher:
         self._background.wait_for(lambda: self._job is None, seconds)
         return self._job is None
 
+    @property
+    def has_ended(self) -> bool:
+        """Is nothing published any more? So it is when we are to stop and Redis is away."""
+        return self._background.has_ended
+
     def finished(self) -> list[WeightsManifest]:
         """What was published since the last call."""
         return [self._finished.popleft() for _ in range(len(self._finished))]
@@ -107,11 +112,14 @@ class Publisher:
     # --- the publishing thread ---------------------------------------------------------------
 
     def _work(self) -> None:
-        while (job := self._next()) or not self._background.closing:
-            if job:
-                self._publish(job)
-            elif self._store.is_wanted() or self._is_forgotten():
-                self._send_snapshot()
+        try:
+            while (job := self._next()) or not self._background.closing:
+                if job:
+                    self._publish(job)
+                elif self._store.is_wanted() or self._is_forgotten():
+                    self._send_snapshot()
+        except StoppedError as error:  # the next life names what its checkpoint holds
+            logger.info("%s", error)
 
     def _is_forgotten(self) -> bool:
         if self._store.is_visible:
@@ -175,15 +183,12 @@ class Publisher:
             try:
                 manifest = self._store.put(payload)
             except FullError:
-                if not self.is_stuck:
+                if not self.is_full:
                     logger.warning("Redis is full: version %d waits", payload.policy.version)
-                    metrics.REDIS_FULL.set(1)
-                self.is_stuck = True
+                self.is_full = True
                 self._background.pause(LOOK_SECONDS)
                 if self._background.closing:
                     raise
             else:
-                if self.is_stuck:
-                    metrics.REDIS_FULL.set(0)
-                self.is_stuck = False
+                self.is_full = False
                 return manifest

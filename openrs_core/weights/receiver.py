@@ -18,12 +18,10 @@ import redis
 
 from openrs_core import metrics
 from openrs_core.background import Background
-from openrs_core.codec import decode, encode
-from openrs_core.connection import outages
 from openrs_core.errors import DecodeError, SupersededError, WeightsError
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import Form, WeightsManifest, WeightsTaken
+from openrs_core.ring.connection import outages
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import chunks
 from openrs_core.weights.change import Change
 from openrs_core.weights.delta import decode as decode_delta
@@ -31,6 +29,8 @@ from openrs_core.weights.layout import Layout
 from openrs_core.weights.route import find_route, policy_of
 from openrs_core.weights.snapshot import Snapshot
 from openrs_core.weights.store import KEPT_MANIFESTS
+from openrs_core.wire.codec import decode, encode
+from openrs_core.wire.messages import Form, WeightsManifest, WeightsTaken
 
 logger = logging.getLogger(__name__)
 

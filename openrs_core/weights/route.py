@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Sequence
 
 from openrs_core.ledger import Policy
-from openrs_core.messages import WeightsManifest
+from openrs_core.wire.messages import WeightsManifest
 
 Route = list[WeightsManifest]
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import redis
 
 from openrs_core import metrics
-from openrs_core.codec import encode
 from openrs_core.errors import FullError
-from openrs_core.fence import FENCE, refuse_fenced
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import Form, WeightsManifest
+from openrs_core.ring.fence import FENCE, refuse_fenced
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import chunks
+from openrs_core.wire.codec import encode
+from openrs_core.wire.messages import Form, WeightsManifest
 
 KEPT_MANIFESTS = 256
 """Length of the manifest stream: what a late sampler needs, and what a person looks back at."""
@@ -26,7 +26,7 @@ DELTA_SHARE = 0.25
 """A delta heavier than this share of the policy is sent as a snapshot, which also serves those who
 join; and a snapshot is due when the deltas since the last one weigh as much."""
 
-# KEYS: incarnation, manifests.  ARGV: life, most manifests, manifest.
+# KEYS: incarnation, manifests.  ARGV: incarnation, most manifests, manifest.
 _COMMIT = f"""{FENCE}
 return redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[2], '*', 'body', ARGV[3])
 """

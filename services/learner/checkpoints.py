@@ -1,33 +1,35 @@
-"""Checkpoints: everything a resumed learner needs, written so that it is whole or not there.
-
-    step-000030/
-        state.json    version, incarnation, ledger and data cursor, health, the recipe's fingerprint
-        model/        the policy as a plain Hugging Face directory
-        optimizer/    float32 masters, AdamW's moments and step count, whole per parameter
-        files.json    size and digest of every other file; written last (see `inventory`)
+"""Writing checkpoints, so that each is whole or not there; what is in one: `record.checkpoint`.
 
 Written under a temporary name, synced to disk, renamed. The learner draws no random numbers (the
 data order is a function of seed and position), so there is no random state to keep.
-
-Beside them, for a moment: `partial-…` is being written, `replaced-…` makes way for another of its
-step, `removed-…` is being removed.
 """
 
-import json
 import logging
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from openrs_core import metrics
 from openrs_core.errors import RunError, is_disk_full
-from services.learner import inventory
+from openrs_core.record import inventory
+from openrs_core.record.checkpoint import (
+    MODEL,
+    OPTIMIZER,
+    PARTIAL,
+    PREFIX,
+    REMOVED,
+    REPLACED,
+    State,
+    fault,
+    newest_first,
+    newest_intact,
+    order,
+    read_state,
+    write_state,
+)
 
 logger = logging.getLogger(__name__)
-
-PREFIX, PARTIAL, REPLACED, REMOVED = "step-", "partial-", "replaced-", "removed-"
 
 LEAST_BYTES = 2**20
 """With less than this free, a failure to write is taken for a full disk, whatever it is called."""
@@ -53,31 +55,6 @@ class SavesPretrained(Protocol):
         """Write its files beside the model's, so that the directory stands alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """The small part of a checkpoint."""
-
-    version: int
-    incarnation: int
-    fingerprint: str
-    ledger: dict[str, Any]
-    health: dict[str, Any]
-
-
-def newest_intact(directory: Path) -> Path | None:
-    """The newest checkpoint in a run's directory of them that is as it was written.
-
-    Newest is the latest version of the latest incarnation: an earlier life of the learner may have
-    left a later step. What is torn or altered is passed over with a warning, and stays.
-    """
-    for path in _newest_first(directory, PREFIX, REPLACED):
-        wrong = _fault(path)
-        if not wrong:
-            return path
-        logger.warning("checkpoint %s is passed over: %s", path, wrong)
-    return None
-
-
 class Checkpoints:
     """The checkpoints of one run."""
 
@@ -93,9 +70,9 @@ class Checkpoints:
         """The small part of a checkpoint; the trainer loads its own.
 
         Raises:
-            RunError: it was written under a recipe of another fingerprint.
+            RunError: it was written under a recipe of another fingerprint, or by another openrs.
         """
-        state = _state(path)
+        state = read_state(path)
         if state.fingerprint != fingerprint:
             raise RunError(
                 f"checkpoint {path} was written under another recipe (fingerprint "
@@ -132,11 +109,10 @@ class Checkpoints:
     def _write(self, partial: Path, trainer: Saves, state: State) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        trainer.save(partial / "optimizer")
-        trainer.write_model(partial / "model")
-        self._tokenizer.save_pretrained(partial / "model")
-        fields = {name: getattr(state, name) for name in state.__slots__}
-        (partial / "state.json").write_text(json.dumps(fields))
+        trainer.save(partial / OPTIMIZER)
+        trainer.write_model(partial / MODEL)
+        self._tokenizer.save_pretrained(partial / MODEL)
+        write_state(partial, state)
         inventory.write(partial)
         _sync(partial)
 
@@ -144,7 +120,7 @@ class Checkpoints:
         """Keep the newest; what is torn stays too, and counts for none of them."""
         whole = [
             path
-            for path in _newest_first(self._directory, PREFIX)
+            for path in newest_first(self._directory, PREFIX)
             if not inventory.fault(path, digests=False)
         ]
         for path in whole[self._keep :]:  # renamed first: half removed, it would look torn
@@ -166,41 +142,14 @@ class Checkpoints:
         )
 
 
-def _state(path: Path) -> State:
-    return State(**json.loads((path / "state.json").read_text()))
-
-
-def _fault(path: Path, *, digests: bool = True) -> str:
-    """What is wrong with a checkpoint; empty: nothing."""
-    unreadable, _, _ = _order(path)
-    return inventory.fault(path, digests=digests) or (
-        "state.json is of another openrs" if unreadable else ""
-    )
-
-
 def _is_of(path: Path, state: State, *, digests: bool) -> bool:
-    """Is this an intact checkpoint of the same life and version?"""
+    """Is this an intact checkpoint of the same incarnation and version?"""
     if not path.exists():
         return False
-    if wrong := _fault(path, digests=digests):
+    if wrong := fault(path, digests=digests):
         logger.warning("checkpoint %s is replaced: %s", path, wrong)
         return False
-    there = _state(path)
-    return (there.incarnation, there.version) == (state.incarnation, state.version)
-
-
-def _newest_first(directory: Path, *prefixes: str) -> list[Path]:
-    """By incarnation, then version; those that cannot say come first."""
-    found = [path for prefix in prefixes for path in directory.glob(f"{prefix}*")]
-    return sorted(found, key=_order, reverse=True)
-
-
-def _order(path: Path) -> tuple[bool, int, int]:
-    try:
-        state = _state(path)
-    except (OSError, ValueError, TypeError):
-        return True, 0, 0
-    return False, state.incarnation, state.version
+    return order(path) == (False, state.incarnation, state.version)
 
 
 def _written_by(partial: Path) -> int:

@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from openrs_core.recipe import Learner
-from services.learner.trainer import StepStats
+from openrs_core.recipe.learner import LearnerSection
+from services.learner.step import StepStats
 
 SHARE = 0.1
 """What the newest step counts in the moving average: it looks back about ten steps."""
@@ -17,7 +17,7 @@ SETTLING_STEPS = 5
 class Health:
     """What steps were like, and what the next may be like."""
 
-    def __init__(self, rules: Learner) -> None:
+    def __init__(self, rules: LearnerSection) -> None:
         self._rules = rules
         self._average = 0.0
         """Moving average of the gradient norms of the steps that were made."""

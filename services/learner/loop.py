@@ -9,27 +9,36 @@ whatever moment it dies at, what is in the newest checkpoint is trained once, an
 import logging
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from openrs_core import metrics
 from openrs_core.errors import LearningError, StoppedError
-from openrs_core.lease import Lease
 from openrs_core.ledger import Policy
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.learner import LearnerSection
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.checkpoint import OPTIMIZER, State
+from openrs_core.record.lines import Spent
+from openrs_core.ring.connection import BLOCK_SECONDS
+from openrs_core.ring.lease import Lease
 from openrs_core.weights import Change, Publisher, Snapshot
+from services.issuing.evaluation import Evaluation
 from services.learner.admission import Admission, Collected
-from services.learner.advantages import advantages
-from services.learner.batch import Sequence, token_weights
-from services.learner.checkpoints import Checkpoints, Saves, State
-from services.learner.evaluation import Evaluation
+from services.learner.algorithm.schedule import learning_rate
+from services.learner.algorithm.sequences import sequences
+from services.learner.checkpoints import Checkpoints, Saves
 from services.learner.health import Health
-from services.learner.record import Record, Spent
-from services.learner.schedule import learning_rate
-from services.learner.trainer import StepStats
+from services.learner.recorder import Recorder
+from services.learner.step import Sequence, StepStats
 
 logger = logging.getLogger(__name__)
+
+PUBLISHING_SECONDS = 0.01
+"""Longest wait for groups while the newest policy is on its way: once it is visible there may be
+room for prompts."""
+
+FULL_SECONDS = 1.0
+"""Wait for memory in a full Redis before a checkpoint makes room."""
 
 
 class Trainer(Saves, Protocol):
@@ -49,203 +58,216 @@ class Trainer(Saves, Protocol):
         """No more steps will be asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Learner:
-    """Everything the loop turns."""
+    """Turns groups into steps; `restore`, then `run`."""
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     trainer: Trainer
     admission: Admission
     evaluation: Evaluation
     publisher: Publisher
     checkpoints: Checkpoints
-    record: Record
+    recorder: Recorder
     lease: Lease
     health: Health
+    stop: threading.Event
+    reached: Policy = field(default=Policy(0, 0), init=False)
+    """The newest policy: that of the checkpoint it began with, and the steps made since."""
 
+    def restore(self, incarnation: int) -> None:
+        """Begin a new life: from the newest checkpoint, or from the base model.
 
-STUCK_SECONDS = 1.0
-"""Wait for memory in a full Redis before a checkpoint makes room."""
-
-
-def run(learner: Learner, policy: Policy, stop: threading.Event) -> Policy:
-    """Train from `policy` to the last step, or until told to stop; returns the policy reached."""
-    rules, admission = learner.recipe.learner, learner.admission
-    learner.record.life(policy)
-    admission.resume(policy)  # the publisher has named this policy, before anything is issued
-    if policy.version == 0:
-        evaluate(learner, policy, stop)  # waited for, like the last: both are of one version
-    else:
-        evaluate_again(learner, policy)
-    while policy.version < rules.steps and not stop.is_set():
-        begun = time.monotonic()
-        groups = admission.collect(policy, stop)
-        if not groups:
-            break
-        before, policy = policy, step(learner, policy, groups, begun, stop)
-        with suppress(StoppedError):  # Redis is away, and we are to stop: the loop ends here
-            follow_up(learner, before, policy)
-    if policy.version == rules.steps:
-        with suppress(StoppedError):
-            evaluate(learner, policy, stop)
-    finish(learner, policy)
-    return policy
-
-
-def follow_up(learner: Learner, before: Policy, policy: Policy) -> None:
-    """After a step: room for new prompts, and a checkpoint when it is time."""
-    rules = learner.recipe.learner
-    if policy.version < rules.steps:
-        learner.admission.issue(policy)  # samplers need not wait for the next collect
-    due = policy != before and policy.version % rules.checkpoint_every == 0
-    if due or is_stuck(learner):
-        checkpoint(learner, policy)
-    learner.admission.observe()
-
-
-def step(
-    learner: Learner,
-    policy: Policy,
-    groups: list[Collected],
-    begun: float,
-    stop: threading.Event,
-) -> Policy:
-    """One optimizer step, published and on record; the policy it made. Collecting began `begun`.
-
-    A step that would do harm is not made: the policy is the same then, and nothing is published.
-    """
-    rules, collected = learner.recipe.learner, time.monotonic()
-    lr = learning_rate(policy.version, rules)
-    stats = learner.trainer.train(sequences(groups, learner.recipe), lr, learner.health.limit)
-    if stats.skipped:
-        skip(learner, policy, groups, stats)
-        return policy
-    learner.health.made(stats)
-    trained = time.monotonic()
-    policy = Policy(policy.incarnation, policy.version + 1)
-    learner.admission.settle(groups)
-    change = difference(learner)
-    spent = Spent(collected - begun, trained - collected, time.monotonic() - trained)
-    learner.lease.confirm()  # a fenced learner leaves the run's directory alone
-    learner.record.step(policy, groups, stats, lr, spent)  # before a checkpoint could hold it
-    with suppress(StoppedError):  # the next life names what its checkpoint holds
-        publish(learner, policy, change, stop)  # sent beside what follows
-    if learner.evaluation.due(policy.version) and policy.version < rules.steps:
-        learner.evaluation.begin(policy, time.time())
-    return policy
-
-
-def skip(learner: Learner, policy: Policy, groups: list[Collected], stats: StepStats) -> None:
-    """Let go of the groups of a step that was not made.
-
-    Raises:
-        LearningError: it was one too many in a row.
-    """
-    reason = learner.health.skipped(stats)
-    logger.warning(
-        "the step from version %d is skipped, its %d groups end as failed: %s",
-        policy.version,
-        len(groups),
-        reason,
-    )
-    learner.admission.settle(groups, "failed")
-    learner.record.skipped(policy, groups, stats, reason)
-    if learner.health.is_over:
-        newest = learner.checkpoints.newest()
-        raise LearningError(learner.health.verdict(reason, newest))
-
-
-def sequences(groups: list[Collected], recipe: Recipe) -> list[Sequence]:
-    """The batch of a step: every completion with its advantage and its tokens' weight."""
-    rules = recipe.learner
-    drawn = [collected.group.rollout.completions for collected in groups]
-    gains = advantages(
-        [[s.reward for s in collected.group.scores] for collected in groups], rules.advantage_scale
-    )
-    lengths = [[len(completion.token_ids) for completion in group] for group in drawn]
-    weights = token_weights(lengths, rules.aggregation, recipe.sampler.max_tokens)
-    return [
-        Sequence(
-            prompt=collected.group.rollout.prompt.token_ids,
-            completion=completion.token_ids,
-            behaviour_logprobs=completion.behaviour_logprobs,
-            advantage=gain,
-            weight=weight,
-        )
-        for collected, group, row, shares in zip(groups, drawn, gains, weights, strict=True)
-        for completion, gain, weight in zip(group, row, shares, strict=True)
-    ]
-
-
-def difference(learner: Learner) -> Change:
-    """What the step changed, once the version before is on its way no more (or Redis is full)."""
-    with metrics.PUBLISH_SECONDS.labels("difference").time():
-        change = learner.trainer.change()
-    with metrics.PUBLISH_SECONDS.labels("wait").time(), suppress(StoppedError):
-        while not learner.publisher.drain(STUCK_SECONDS) and not learner.publisher.is_stuck:
-            pass
-    return change
-
-
-def publish(learner: Learner, policy: Policy, change: Change, stop: threading.Event) -> None:
-    """Hand over what the step changed; it becomes visible while the loop goes on."""
-    while not learner.publisher.drain(STUCK_SECONDS):
-        if stop.is_set():
+        Raises:
+            RunError: the newest checkpoint is of another recipe, another model or another openrs.
+        """
+        self.reached = Policy(incarnation, 0)
+        if (newest := self.checkpoints.newest()) is None:
             return
-        if learner.publisher.is_stuck:
-            checkpoint(learner, policy)
-    learner.publisher.publish(policy, change)
-    note_published(learner)
+        state = self.checkpoints.load(newest, self.recipe.fingerprint)
+        self.trainer.load(newest / OPTIMIZER)
+        self.reached = Policy(incarnation, state.version)
+        self.admission.restore(state, self.reached)
+        self.health.restore(state.health)
+        logger.info("resumed at step %d from %s", state.version, newest)
 
+    def run(self) -> None:
+        """Train from the policy reached to the last step, or until told to stop."""
+        try:
+            self._begin()
+            while not (self.is_done or self.stop.is_set()):
+                begun = time.monotonic()
+                if groups := self._collect():
+                    before = self.reached
+                    self._step(groups, begun)
+                    self._follow_up(before)
+            if self.is_done:
+                self._evaluate()
+        except StoppedError as error:  # Redis is away, and we are to stop
+            logger.info("%s", error)
+        self._finish()
 
-def is_stuck(learner: Learner) -> bool:
-    """Is Redis full? A checkpoint lets go of what was trained, which makes room."""
-    return learner.admission.is_stuck or learner.publisher.is_stuck
+    @property
+    def is_done(self) -> bool:
+        """Is the last step made?"""
+        return self.reached.version >= self._rules.steps
 
+    @property
+    def is_full(self) -> bool:
+        """Is Redis full? A checkpoint lets go of what was trained, which makes room."""
+        return self.admission.issuer.is_full or self.publisher.is_full
 
-def note_published(learner: Learner) -> None:
-    """Record what became visible since the last look."""
-    for manifest in learner.publisher.finished():
-        learner.record.published(manifest)
+    # --- beginning and end -----------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        """Take up what an earlier life left; evaluate, if it did not bring that to its end."""
+        self.recorder.life(self.reached)
+        self.admission.issuer.resume(self.reached.incarnation)  # its policy is named already
+        version = self.reached.version
+        if version == 0:
+            self._evaluate()  # waited for, like the last: both are of one version
+            return
+        due = version - version % self.recipe.evaluation.every
+        begun = self.evaluation.due(due) and not self.is_done  # the last one is made in any case
+        if begun and not self.recorder.has_evaluated(due):
+            self.evaluation.begin(self.reached, time.time())
 
-def finish(learner: Learner, policy: Policy) -> None:
-    """Leave nothing on its way: a last checkpoint, the last weights visible and on record.
+    def _evaluate(self) -> None:
+        """Evaluate the policy reached, and wait for the result."""
+        if self.evaluation.due(self.reached.version):
+            self.evaluation.begin(self.reached, time.time())
+        while self.evaluation.pending and not self.stop.is_set():
+            self._exchange(alone=True)
 
-    Redis may be full, or away: then what is in the checkpoint is published by the next life.
-    """
-    checkpoint(learner, policy)
-    while not learner.publisher.drain(STUCK_SECONDS) and not learner.publisher.is_stuck:
-        pass
-    note_published(learner)
+    def _finish(self) -> None:
+        """Leave nothing on its way: a last checkpoint, the last weights visible and on record.
 
+        Redis may be full, or away: then what is in the checkpoint is published by the next life.
+        """
+        self._checkpoint()
+        self._await_publisher()
+        self._note()
 
-def evaluate(learner: Learner, policy: Policy, stop: threading.Event) -> None:
-    """Evaluate this policy and wait for the result."""
-    if learner.evaluation.due(policy.version):
-        learner.evaluation.begin(policy, time.time())
-    if policy.version < learner.recipe.learner.steps:
-        learner.admission.issue(policy, alone=True)  # training's prompts right behind
-    learner.admission.await_evaluation(policy, stop)
+    # --- a step ----------------------------------------------------------------------------------
 
+    def _collect(self) -> list[Collected]:
+        """Wait for the groups of the next step; none when told to stop."""
+        while not self.stop.is_set():
+            if groups := self.admission.take(self.reached):
+                return groups
+            self._exchange()
+        return []
 
-def evaluate_again(learner: Learner, policy: Policy) -> None:
-    """Begin anew the evaluation that an earlier life of the learner did not bring to its end."""
-    due = policy.version - policy.version % learner.recipe.evaluation.every
-    last = policy.version == learner.recipe.learner.steps  # that one is made in any case
-    if learner.evaluation.due(due) and not last and not learner.record.has_evaluated(due):
-        learner.evaluation.begin(policy, time.time())
+    def _exchange(self, *, alone: bool = False) -> None:
+        """Prompts out, groups in; `alone`: an evaluation need not leave room for training."""
+        published = self.publisher.published
+        self.admission.issue(self.reached, published, alone=alone)
+        seconds = BLOCK_SECONDS if published == self.reached else PUBLISHING_SECONDS
+        self.admission.read(self.reached, seconds)
+        self._note()
 
+    def _step(self, groups: list[Collected], begun: float) -> None:
+        """One optimizer step, published and on record. Collecting its groups began `begun`.
 
-def checkpoint(learner: Learner, policy: Policy) -> None:
-    """Write a checkpoint, then acknowledge what it covers."""
-    learner.lease.confirm()
-    state = State(
-        version=policy.version,
-        incarnation=policy.incarnation,
-        fingerprint=learner.recipe.fingerprint,
-        ledger=learner.admission.ledger.state(),
-        health=learner.health.state(),
-    )
-    learner.checkpoints.save(learner.trainer, state)
-    learner.admission.checkpointed()
+        A step that would do harm is not made: the policy stays, and nothing is published.
+        """
+        collected, lr = time.monotonic(), learning_rate(self.reached.version, self._rules)
+        batch = sequences([each.group for each in groups], self.recipe)
+        stats = self.trainer.train(batch, lr, self.health.limit)
+        if stats.skipped:
+            self._skip(groups, stats)
+            return
+        trained = time.monotonic()
+        self.health.made(stats)
+        self.reached = Policy(self.reached.incarnation, self.reached.version + 1)
+        self.admission.settle(groups)
+        change = self._difference()
+        spent = Spent(
+            collect=collected - begun,
+            train=trained - collected,
+            publish=time.monotonic() - trained,
+        )
+        self.lease.confirm()  # a fenced learner leaves the run's directory alone
+        self.recorder.step(self.reached, groups, stats, lr, spent)  # before a checkpoint holds it
+        self._publish(change)
+        if self.evaluation.due(self.reached.version) and not self.is_done:
+            self.evaluation.begin(self.reached, time.time())
+
+    def _skip(self, groups: list[Collected], stats: StepStats) -> None:
+        """Let go of the groups of a step that was not made.
+
+        Raises:
+            LearningError: it was one too many in a row.
+        """
+        reason = self.health.skipped(stats)
+        logger.warning(
+            "the step from version %d is skipped, its %d groups end as failed: %s",
+            self.reached.version,
+            len(groups),
+            reason,
+        )
+        self.admission.settle(groups, "failed")
+        self.recorder.skipped(self.reached, groups, stats, reason)
+        if self.health.is_over:
+            raise LearningError(self.health.verdict(reason, self.checkpoints.newest()))
+
+    def _follow_up(self, before: Policy) -> None:
+        """After a step: room for new prompts, and a checkpoint when it is time."""
+        self.admission.issue(self.reached, self.publisher.published)  # rather than with the next
+        is_made = self.reached != before
+        if self.is_full or (is_made and self.reached.version % self._rules.checkpoint_every == 0):
+            self._checkpoint()
+        self._note()
+
+    # --- weights and records ---------------------------------------------------------------------
+
+    def _difference(self) -> Change:
+        """What the step changed, once the version before is published (or Redis is full)."""
+        with metrics.PUBLISH_SECONDS.labels("difference").time():
+            change = self.trainer.change()
+        with metrics.PUBLISH_SECONDS.labels("wait").time():
+            self._await_publisher()
+        return change
+
+    def _publish(self, change: Change) -> None:
+        """Hand over what the step changed; it becomes visible while the loop goes on."""
+        while not self._await_publisher():
+            if self.stop.is_set():  # the next life names what its checkpoint holds
+                return
+            self._checkpoint()
+        self.publisher.publish(self.reached, change)
+
+    def _await_publisher(self) -> bool:
+        """Wait until what was handed over is published; False while Redis is full, or away for
+        good because we are to stop."""
+        while not self.publisher.drain(FULL_SECONDS):
+            metrics.REDIS_FULL.set(self.is_full)
+            if self.publisher.is_full or self.publisher.has_ended:
+                return False
+        return True
+
+    def _checkpoint(self) -> None:
+        """Write a checkpoint, then acknowledge what it covers."""
+        self.lease.confirm()
+        state = State(
+            version=self.reached.version,
+            incarnation=self.reached.incarnation,
+            fingerprint=self.recipe.fingerprint,
+            health=self.health.state(),
+            **self.admission.state(),
+        )
+        self.checkpoints.save(self.trainer, state)
+        self.admission.issuer.acknowledge()
+
+    def _note(self) -> None:
+        """Put on record what was evaluated and published since the last look; set the gauges."""
+        for result in self.evaluation.finished():
+            self.recorder.evaluated(result)
+        for manifest in self.publisher.finished():
+            self.recorder.published(manifest)
+        self.admission.observe()
+        metrics.REDIS_FULL.set(self.is_full)
+
+    @property
+    def _rules(self) -> LearnerSection:
+        return self.recipe.learner

@@ -1,1 +1,1 @@
-"""Commands that look at a run from outside: `openrs weights`."""
+"""Commands that look at a run from outside: `openrs weights`, `openrs dead`, `openrs export`."""

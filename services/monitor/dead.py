@@ -1,7 +1,7 @@
 """`openrs dead list|show|requeue`: look at a run's dead letters, and put them back.
 
-What a letter holds is told in `openrs_core/letters.py`. It was written by whoever could write to
-Redis, so nothing of it is trusted: texts are shown without control characters.
+What a letter holds is told in `openrs_core/ring/dead_letters.py`. It was written by whoever could
+write to Redis, so nothing of it is trusted: texts are shown without control characters.
 """
 
 import json
@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from openrs_core import letters
-from openrs_core.connection import connect
 from openrs_core.errors import RunError
-from openrs_core.keys import STAGES, Keys
+from openrs_core.ring import dead_letters
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys
 from services.monitor.readable import hex_dump, plain, readable
 from services.monitor.run import directory_of, redis_of
 
@@ -28,8 +28,7 @@ WIDTH = 110
 """Of the table, in characters."""
 
 AT_ONCE = 100
-"""Letters looked at by one command to Redis, which serves nobody else meanwhile."""
-
+"""Letters read by one command to Redis, which serves nobody else meanwhile."""
 
 LAST_SECOND = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """The latest time that can be shown; an id may claim a later one."""
@@ -64,12 +63,17 @@ class DeadLetters:
         url = redis_of(directory, redis_url)
         self.run, self._keys = directory.name, Keys(directory.name)
         if url is None:
-            raise RunError(f"run {self.run!r}: no Redis of it in {directory}; give --redis")
+            raise RunError(
+                f"run {self.run!r}: {directory} names no Redis; check the run id and --runs, "
+                "or give --redis"
+            )
         self._client: redis.Redis = connect(url)
         known = [self._keys.recipe, self._keys.buried, *map(self._keys.stage, STAGES)]
         if not self._client.exists(*known):
             self._client.close()
-            raise RunError(f"run {self.run!r}: nothing of it in Redis; check the run id, --redis")
+            raise RunError(
+                f"run {self.run!r}: Redis knows no such run; check the run id and --redis"
+            )
 
     def __enter__(self) -> "DeadLetters":
         return self
@@ -98,15 +102,15 @@ class DeadLetters:
         return _letter([found[0][0], *head]), found[0][1].get(b"body", b"")
 
     def requeue(self, letter: Letter) -> bool:
-        """Put a letter back into its stage, in one step; False when it is no longer there."""
+        """Put a letter back into its stage, in one step; False when it cannot be (any more)."""
         stage = next((stage for stage in STAGES if stage == letter.stage), None)
         if stage is None or letter.cut:
             return False
         keys = [self._keys.buried, self._keys.stage(stage)]
-        return bool(self._client.register_script(letters.REQUEUE)(keys=keys, args=[letter.id]))
+        return bool(self._client.register_script(dead_letters.REQUEUE)(keys=keys, args=[letter.id]))
 
     def _heads(self, end: str) -> list[list[bytes]]:
-        script = self._client.register_script(letters.HEADS)
+        script = self._client.register_script(dead_letters.HEADS)
         found: list[list[bytes]] = script(keys=[self._keys.buried], args=[end, AT_ONCE])
         return found
 
@@ -121,7 +125,7 @@ def show_list(dead: DeadLetters, last: int, *, as_json: bool) -> str:
     console = Console(width=WIDTH)
     with console.capture() as captured:
         console.print(_table(shown[:last]))
-    more = "\nthere are more: --last" if len(shown) > last else ""
+    more = "\nthere are more; --last N shows the newest N" if len(shown) > last else ""
     return captured.get().rstrip() + more
 
 
@@ -140,26 +144,32 @@ def put_back(dead: DeadLetters, ids: list[str], *, every: bool) -> Iterator[str]
         RunError: one of the ids is no letter that can be put back; then nothing was done.
     """
     if every == bool(ids):
-        raise RunError("requeue: name the letters, or --all of them")
+        raise RunError("requeue: give the ids of the letters, or --all")
     chosen = list(dead.newest_first())[::-1] if every else [_whole(dead, name) for name in ids]
     for letter in chosen:
-        if dead.requeue(letter):
+        if obstacle := _obstacle(letter):
+            yield f"{letter.id}: left alone, {obstacle}"
+        elif dead.requeue(letter):
             group = f"group {letter.group}" if letter.group else "a message without a group"
             yield f"{letter.id}: {group} is in {letter.stage} again"
         else:
-            yield f"{letter.id}: left alone, {'cut' if letter.cut else 'no longer there'}"
+            yield f"{letter.id}: it is no longer among the dead letters"
 
 
 def _whole(dead: DeadLetters, letter_id: str) -> Letter:
     letter, _ = dead.find(letter_id)
-    if letter.stage not in STAGES:
-        raise RunError(f"dead letter {letter_id} cannot be put back: it names no stage of a run")
-    if letter.cut:
-        raise RunError(
-            f"dead letter {letter_id} cannot be put back: of its {letter.size} bytes only the "
-            f"first {letters.CUT_BYTES} were kept"
-        )
+    if obstacle := _obstacle(letter):
+        raise RunError(f"dead letter {letter_id} cannot be put back: {obstacle}")
     return letter
+
+
+def _obstacle(letter: Letter) -> str:
+    """Why a letter cannot be put back; empty when it can."""
+    if letter.stage not in STAGES:
+        return "it names no stage of a run"
+    if letter.cut:
+        return f"of its {letter.size} bytes only the first {dead_letters.CUT_BYTES} were kept"
+    return ""
 
 
 def _letter(head: list[bytes]) -> Letter:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from openrs_core.codec import unpack
 from openrs_core.errors import DecodeError
+from openrs_core.wire.codec import unpack
 
 DUMPED_BYTES = 512
 """How much of a body that cannot be read is shown."""

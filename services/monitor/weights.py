@@ -16,12 +16,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from openrs_core.address import address
-from openrs_core.codec import decode
-from openrs_core.connection import connect
 from openrs_core.errors import DecodeError, RunError
-from openrs_core.keys import GROUP, Keys
-from openrs_core.messages import WeightsManifest, WeightsTaken
+from openrs_core.record.directory import METRICS
+from openrs_core.record.reader import read_record
+from openrs_core.ring.address import address
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import GROUP, Keys
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import WeightsManifest, WeightsTaken
 from services.monitor.run import directory_of, redis_of
 
 WIDTH = 110
@@ -92,7 +94,7 @@ def _look(directory: Path, redis_url: str | None) -> Weights:
         found = from_redis(connect(url), directory.name)
         if found.published:
             return found
-    if (directory / "metrics.jsonl").exists():
+    if (directory / METRICS).exists():
         return from_record(directory)
     where = address(url).shown if url else "any Redis"
     raise RunError(
@@ -117,14 +119,12 @@ def from_redis(client: redis.Redis, run: str) -> Weights:
 
 def from_record(directory: Path) -> Weights:
     """What the learner recorded of a run whose Redis is gone."""
-    lines = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
     published = [
         Published(
-            line["incarnation"], line["version"], line["form"], line["size"], line["whole_size"],
-            line["values"], line["seconds"],
+            line.incarnation, line.version, line.form, line.size, line.whole_size, line.values,
+            line.seconds,
         )
-        for line in lines
-        if line["kind"] == "weights"
+        for line in read_record(directory).weights
     ]  # fmt: skip
     return Weights(directory.name, published)
 

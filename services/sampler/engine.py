@@ -1,36 +1,38 @@
-"""vLLM, stepped in this process: with `plain_weights`, the only file that imports it.
+"""vLLM, stepped in this process: with `worker/`, all that imports it.
 
 Requests are token ids and come back as token ids, each token with its log-probability at the
 sampling temperature and the policy that made it. New weights are written into the model between
-two steps: nothing is aborted, the key-value cache is kept, and vLLM's own weight-version spans
-say where the change fell. Prompts are salted with the policy, so that the prefix cache never
-serves keys and values of older weights.
+two steps, by a method of ours in each of vLLM's workers (`worker/extension.py`): nothing is
+aborted, the key-value cache is kept, and vLLM's own weight-version spans say where the change fell.
+Prompts are salted with the policy, so that the prefix cache never serves keys and values of older
+weights.
 """
 
 import logging
 import os
+from itertools import chain
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from openrs_core.errors import ProtocolError
-from openrs_core.fields import MAX_FAILURE
-from openrs_core.messages import Completion, PolicyRun, Prompt, RolloutGroup
-from openrs_core.queue import Delivery
-from openrs_core.recipe import Recipe
-from openrs_core.weights import Snapshot, Update
-from services.sampler.base import base_policy
+from openrs_core.errors import ProtocolError, RunError
+from openrs_core.recipe.ring import RingRecipe
+from openrs_core.ring.queue import Delivery
+from openrs_core.weights import Change, Layout, Snapshot, Update
+from openrs_core.wire.fields import MAX_FAILURE
+from openrs_core.wire.messages import Completion, PolicyRun, Prompt, RolloutGroup
+from services.model.weights import base_policy
 from services.sampler.limits import Limits
-from services.sampler.places import Read, Write
+from services.sampler.worker.places import Block, joined
 
 logger = logging.getLogger(__name__)
 
-_BEFORE_IMPORT = {
+_ANYWHERE = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine lives in this process: we step it
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_NO_USAGE_STATS": "1",
 }
-_BEFORE_IMPORT_CPU = {
+_ON_A_CPU = {
     "TORCHDYNAMO_DISABLE": "1",  # else the first log-probabilities compile for 20 s
     "OMP_NUM_THREADS": "1",  # two threads spin each other to a standstill on a busy machine
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -40,25 +42,24 @@ _BEFORE_IMPORT_CPU = {
 class VllmEngine:
     """Groups in, rollout groups out; see `loop.Engine`."""
 
-    def __init__(self, recipe: Recipe, model: str, name: str) -> None:
+    def __init__(self, recipe: RingRecipe, model: str, name: str) -> None:
         self._recipe, self._name, self._model = recipe, name, model
         self._llm = _start(recipe, model)
         self._engine = self._llm.llm_engine
         self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         self._limits = Limits(
             sequences=recipe.sampler.max_sequences,
-            tokens=recipe.data.max_prompt_tokens + recipe.sampler.max_tokens,
+            tokens=recipe.longest_sequence,
             vocabulary=self._engine.model_config.get_vocab_size(),
         )
         self._policy = ""
         self.in_flight: dict[str, Delivery[Prompt]] = {}
 
     @property
-    def free_groups(self) -> int:
-        """How many more groups it will take now."""
+    def free_completions(self) -> int:
+        """How many more completions it can sample at once."""
         taken = sum(d.message.sampling.group_size for d in self.in_flight.values())
-        free = self._recipe.sampler.max_sequences - taken
-        return free // self._recipe.learner.group_size
+        return self._recipe.sampler.max_sequences - taken
 
     def submit(self, taken: Delivery[Prompt]) -> RolloutGroup | None:
         """Begin a group; or the group that says why it cannot be sampled."""
@@ -83,17 +84,30 @@ class VllmEngine:
     def base(self) -> Snapshot:
         """The weights it begins with; from here on `load` takes changes to them."""
         snapshot = base_policy(self._model, self._recipe.model.dtype)
-        self._llm.apply_model(Write(snapshot.layout, snapshot.whole()))
+        self._load_policy(snapshot.layout, snapshot.whole())
         return snapshot
 
     def load(self, update: Update) -> None:
         """Put an update in force; what is in flight goes on under it."""
-        if update.change.parts:
-            self._llm.apply_model(Write(update.layout, update.change))
+        if _is_whole(update):
+            self._load_policy(update.layout, update.change)
+        elif update.change.parts:
+            self._llm.collective_rpc("write_change", args=(update.change,))
         if self._recipe.sampler.check_weights:
             self._check(update)
         self._policy = f"{update.policy.incarnation}:{update.policy.version}"
         self._engine.set_weight_version(self._policy)
+
+    def read(self) -> list[list[Block]]:
+        """What each worker holds of the policy, to be looked at before the next `load`."""
+        blocks: list[list[Block]] = self._llm.collective_rpc("read_blocks")
+        return blocks
+
+    def _load_policy(self, layout: Layout, change: Change) -> None:
+        """Load every tensor through vLLM; RunError when it keeps one in another form."""
+        for fault in self._llm.collective_rpc("load_policy", args=(layout, change)):
+            if fault:
+                raise RunError(fault)
 
     def _add(self, prompt: Prompt) -> str:
         """Hand a prompt to vLLM; what it says when it refuses."""
@@ -106,7 +120,7 @@ class VllmEngine:
 
     def _check(self, update: Update) -> None:
         """Raise ProtocolError when the engine does not hold what the update says it does."""
-        [held] = self._llm.apply_model(Read(update.layout))
+        held = joined(update.layout, list(chain.from_iterable(self.read())))
         if held.digest() != update.digest:
             raise ProtocolError(f"vLLM holds other weights than {update.policy} was published with")
 
@@ -145,6 +159,13 @@ class VllmEngine:
         )
 
 
+def _is_whole(update: Update) -> bool:
+    """Does it bring every tensor whole?"""
+    parts = update.change.parts
+    whole = all(part.positions is None for part in parts)
+    return whole and len(parts) == len(update.layout.tensors)
+
+
 def _policy_run(span: Any) -> PolicyRun:
     incarnation, version = span.version.split(":")
     return PolicyRun(
@@ -152,31 +173,37 @@ def _policy_run(span: Any) -> PolicyRun:
     )
 
 
-def _start(recipe: Recipe, model: str) -> Any:
-    """The vLLM engine on whatever this machine has."""
+def set_up() -> None:
+    """What vLLM has to find in the environment when it is imported; what is set already stays."""
     import torch
 
-    on_gpu = torch.cuda.is_available()
-    for key, value in (_BEFORE_IMPORT | ({} if on_gpu else _BEFORE_IMPORT_CPU)).items():
+    on_cpu = not torch.cuda.is_available()
+    for key, value in (_ANYWHERE | (_ON_A_CPU if on_cpu else {})).items():
         os.environ.setdefault(key, value)
+    if on_cpu:  # torch is imported already, and has read the variable: it has to be told
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def _start(recipe: RingRecipe, model: str) -> Any:
+    """The vLLM engine on whatever this machine has."""
+    set_up()
     from vllm import LLM
 
     settings = recipe.sampler
     optional: dict[str, Any] = {}
     if settings.kv_cache_mib:
         optional["kv_cache_memory_bytes"] = settings.kv_cache_mib << 20
-    if not on_gpu:
-        optional["worker_extension_cls"] = "services.sampler.plain_weights.PlainWeights"
     return LLM(
         model=model,
         load_format="safetensors",  # no other form: they can hold code
         trust_remote_code=False,
         dtype=recipe.model.dtype,
-        max_model_len=recipe.data.max_prompt_tokens + settings.max_tokens,
+        max_model_len=recipe.longest_sequence,
         max_num_seqs=settings.max_sequences,
         gpu_memory_utilization=settings.gpu_memory_share,
         tensor_parallel_size=settings.tensor_parallel,
         enforce_eager=settings.eager,
+        worker_extension_cls="services.sampler.worker.extension.WorkerExtension",
         logprobs_mode="processed_logprobs",  # the default ignores the temperature
         async_scheduling=False,  # a step under way while weights move would bear the wrong policy
         generation_config="vllm",  # the model's own top-p and top-k would bias the ratio

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openrs_core.messages import Prompt
+from openrs_core.wire.messages import Prompt
 
 
 @dataclass(frozen=True, slots=True)

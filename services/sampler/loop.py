@@ -9,16 +9,17 @@ buried in the end, and the learner misses its group and sends it again.
 
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from openrs_core import metrics
-from openrs_core.connection import BLOCK_SECONDS
 from openrs_core.ledger import Policy
-from openrs_core.messages import Prompt, RolloutGroup
-from openrs_core.queue import MOST_DELIVERIES, Delivery, Queue
+from openrs_core.ring.connection import BLOCK_SECONDS
+from openrs_core.ring.queue import MOST_DELIVERIES, Delivery, Queue
 from openrs_core.weights import Receiver, Update
 from openrs_core.weights.route import is_newer
+from openrs_core.wire.messages import Prompt, RolloutGroup
 
 HELD_SECONDS = 0.05
 """Longest wait for weights when there is nothing else to do; then prompts are looked for again."""
@@ -41,8 +42,8 @@ class Engine(Protocol):
     """What samples: requests go in, finished groups come out, weights change in between."""
 
     @property
-    def free_groups(self) -> int:
-        """How many more groups it will take now."""
+    def free_completions(self) -> int:
+        """How many more completions it can sample at once."""
 
     @property
     def in_flight(self) -> dict[str, Delivery[Prompt]]:
@@ -64,9 +65,7 @@ def run(queue: Queue, engine: Engine, weights: Receiver, stop: threading.Event) 
     while weights.in_force is None and not stop.is_set():
         put_in_force(engine, weights, HELD_SECONDS)  # before a prompt is read: nothing waits on us
     while not stop.is_set():
-        seconds = 0.0 if engine.in_flight or held else BLOCK_SECONDS
-        taken = queue.read("prompts", Prompt, engine.free_groups - len(held), seconds)
-        held += map(Held, taken)
+        held += take(queue, engine, held)
         put_in_force(engine, weights)
         held = [each for each in held if not begin(queue, engine, weights, each)]
         if held and not engine.in_flight:
@@ -76,6 +75,21 @@ def run(queue: Queue, engine: Engine, weights: Receiver, stop: threading.Event) 
         queue.renew("prompts")
         observe(engine, len(held))
     queue.release("prompts")
+
+
+def take(queue: Queue, engine: Engine, held: Sequence[Held]) -> list[Held]:
+    """Prompts for what the engine has free; waits for the first when there is nothing else to do.
+
+    One at a time, because only a prompt itself says how many completions it asks for: so no more
+    is claimed than can be sampled, but for the rest of the last group.
+    """
+    taken: list[Held] = []
+    free = engine.free_completions - completions_of(each.taken for each in held)
+    seconds = 0.0 if engine.in_flight or held else BLOCK_SECONDS
+    while free > 0 and (found := queue.read("prompts", Prompt, 1, seconds)):
+        taken += map(Held, found)
+        free, seconds = free - completions_of(found), 0.0
+    return taken
 
 
 def put_in_force(engine: Engine, weights: Receiver, seconds: float = 0.0) -> None:
@@ -127,5 +141,9 @@ def hand_on(queue: Queue, taken: Delivery[Prompt], group: RolloutGroup | None) -
 def observe(engine: Engine, held: int) -> None:
     """Gauges of this turn."""
     metrics.PROMPTS_HELD.set(held)
-    running = sum(d.message.sampling.group_size for d in engine.in_flight.values())
-    metrics.SEQUENCES_RUNNING.set(running)
+    metrics.SEQUENCES_RUNNING.set(completions_of(engine.in_flight.values()))
+
+
+def completions_of(taken: Iterable[Delivery[Prompt]]) -> int:
+    """How many completions these prompts ask for."""
+    return sum(delivery.message.sampling.group_size for delivery in taken)

@@ -2,17 +2,17 @@
 
 from contextlib import closing
 
-from openrs_core.connection import connect
 from openrs_core.lifecycle import Settings, running
-from openrs_core.queue import Queue
-from openrs_core.recipe import Recipe
-from openrs_core.run import agree
+from openrs_core.recipe.ring import RingRecipe
+from openrs_core.ring.agreement import agree
+from openrs_core.ring.connection import connect
+from openrs_core.ring.queue import Queue
 from openrs_core.weights import Receiver
-from services.model import model_directory
+from services.model.directory import model_directory
 from services.sampler.loop import run
 
 
-def main(recipe: Recipe, settings: Settings) -> None:
+def main(recipe: RingRecipe, settings: Settings) -> None:
     """Sample for a run until told to stop."""
     with running("sampler", settings) as stop:
         client = connect(settings.redis_url, stop)

@@ -7,15 +7,16 @@ scored groups. A verifier that hangs or dies costs one verdict, never the proces
 import logging
 import threading
 import time
-from concurrent.futures import Future
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from openrs_core import metrics
-from openrs_core.connection import BLOCK_SECONDS
-from openrs_core.messages import Completion, RolloutGroup, ScoredGroup, Verdict
-from openrs_core.queue import MOST_DELIVERIES, Delivery, Queue, group_id
-from openrs_core.recipe import Scorer
+from openrs_core.recipe.scorer import ScorerSection
+from openrs_core.ring.connection import BLOCK_SECONDS
+from openrs_core.ring.queue import MOST_DELIVERIES, Delivery, Queue, group_id
+from openrs_core.wire.messages import Completion, RolloutGroup, ScoredGroup, Verdict
 from services.scorer.rewards import score
 from services.scorer.verifier import known, verdict_of
 
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 MOST_GROUPS = 16
 """Groups taken at once: enough to keep the verifiers busy, few enough to lose little."""
 
-TURN_SECONDS = 0.002
-"""Pause of a turn in which verifiers are still at work."""
+LOOK_SECONDS = 0.05
+"""How late a rollout that arrives while others are verified may be noticed: little beside the
+seconds it took to sample, and few enough looks to cost nothing."""
 
 
 class Verifiers(Protocol):
@@ -44,24 +46,23 @@ class InProgress:
     since: float = field(default_factory=time.monotonic)
 
     @property
-    def done(self) -> bool:
-        """Has every completion its verdict?"""
-        return all(verdict.done() for verdict in self.verdicts)
+    def missing(self) -> "Future[Verdict] | None":
+        """A verdict that is not there yet, of the completion that was begun last; None: all are."""
+        return next((verdict for verdict in reversed(self.verdicts) if not verdict.done()), None)
 
 
-def run(queue: Queue, verifiers: Verifiers, rules: Scorer, stop: threading.Event) -> None:
+def run(queue: Queue, verifiers: Verifiers, rules: ScorerSection, stop: threading.Event) -> None:
     """Score until told to stop."""
     working: list[InProgress] = []
     while not stop.is_set():
         room = MOST_GROUPS - len(working)
         for taken in queue.read("rollouts", RolloutGroup, room, 0.0 if working else BLOCK_SECONDS):
             working.append(begin(verifiers, taken))
-        for group in [group for group in working if group.done]:
+        await_verdict(working)
+        for group in [group for group in working if not group.missing]:
             working.remove(group)
             hand_on(queue, group, rules)
         queue.renew("rollouts")
-        if working:
-            time.sleep(TURN_SECONDS)
     queue.release("rollouts")
 
 
@@ -74,7 +75,19 @@ def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
     return InProgress(taken, [verifiers.submit(c, answer) for c in completions])
 
 
-def hand_on(queue: Queue, group: InProgress, rules: Scorer) -> None:
+def await_verdict(working: Sequence[InProgress]) -> None:
+    """Return as soon as a group may be done; or when it is time for another look at the queue.
+
+    A group is done with its last verdict, so one missing verdict of each group is enough to watch.
+    """
+    missing = [group.missing for group in working]
+    watched = [verdict for verdict in missing if verdict]
+    if watched and len(watched) == len(working):  # otherwise one is done, or there is no work
+        full = len(working) == MOST_GROUPS  # then there is nothing to look for
+        wait(watched, BLOCK_SECONDS if full else LOOK_SECONDS, FIRST_COMPLETED)
+
+
+def hand_on(queue: Queue, group: InProgress, rules: ScorerSection) -> None:
     """Forward a group with its scores; nothing when another scorer was faster."""
     rollout = group.taken.message
     verdicts = [verdict_of(future) for future in group.verdicts]

@@ -10,14 +10,14 @@ options: it counted characters, and did not stop at M.
 
 import math
 
-from openrs_core.messages import Score, Verdict
-from openrs_core.recipe import Cosine, Scorer
+from openrs_core.recipe.scorer import CosineSection, ScorerSection
+from openrs_core.wire.messages import Score, Verdict
 from services.scorer.answer import BOX, THINK_END, THINK_START
 
 _ONE_THINK_END = "\n</think>\n"
 
 
-def score(text: str, tokens: int, verdict: Verdict, rules: Scorer) -> Score:
+def score(text: str, tokens: int, verdict: Verdict, rules: ScorerSection) -> Score:
     """Every component the recipe weighs, and their weighted sum.
 
     A `timeout` or `error` earns nothing: nobody knows whether the answer was right.
@@ -41,7 +41,7 @@ def has_format(text: str, form: str) -> bool:
     return bool(end and box) and tags == 0 and content.rfind("}") > 0
 
 
-def cosine(length: int, correct: bool, rules: Cosine) -> float:
+def cosine(length: int, correct: bool, rules: CosineSection) -> float:
     """The length reward of an answer of `length` tokens or characters."""
     share = length / rules.max_length
     if rules.clamp:
@@ -50,7 +50,7 @@ def cosine(length: int, correct: bool, rules: Cosine) -> float:
     return at_limit + 0.5 * (at_zero - at_limit) * (1.0 + math.cos(math.pi * share))
 
 
-def _component(name: str, text: str, tokens: int, verdict: Verdict, rules: Scorer) -> float:
+def _component(name: str, text: str, tokens: int, verdict: Verdict, rules: ScorerSection) -> float:
     correct = verdict == "correct"
     if name == "accuracy":
         return float(correct)

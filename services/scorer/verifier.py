@@ -23,8 +23,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from openrs_core import metrics
 from openrs_core.lifecycle import die_with_parent
-from openrs_core.messages import Completion, Verdict
-from openrs_core.recipe import Scorer
+from openrs_core.recipe.scorer import ScorerSection
+from openrs_core.wire.messages import Completion, Verdict
 from services.scorer.answer import LONGEST, final_answer, is_tower, is_unevaluated
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _PURE_PYTHON = {"SYMPY_GROUND_TYPES": "python", "MPMATH_NOGMPY": "1"}
 class VerifierPool:
     """Answers in, verdicts out, whatever the answers do to the processes that read them."""
 
-    def __init__(self, rules: Scorer) -> None:
+    def __init__(self, rules: ScorerSection) -> None:
         os.environ.update(_PURE_PYTHON)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["services.scorer.verifier", "math_verify"])

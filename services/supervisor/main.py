@@ -24,14 +24,15 @@ from types import FrameType
 
 import redis
 
-from openrs_core.connection import connect
 from openrs_core.errors import RunError
-from openrs_core.keys import STAGES, Keys
-from openrs_core.lease import forget_dead
-from openrs_core.recipe import Recipe
-from openrs_core.recipe_file import load
-from openrs_core.run import keep_recipe, refuse_odd_name, write_whole
-from services.model import model_directory
+from openrs_core.recipe.file import load
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.directory import RECIPE, SUMMARY, keep_recipe, write_whole
+from openrs_core.ring.agreement import refuse_odd_name
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys
+from openrs_core.ring.lease import forget_dead
+from services.model.directory import model_directory
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
 from services.supervisor.supervised import Supervised
@@ -39,7 +40,7 @@ from services.supervisor.view import View
 
 LOOK_SECONDS = 0.25
 ANSWER_SECONDS = 1.0
-"""Longest wait for what is only shown: the dead cannot wait for it."""
+"""Longest wait for the queue depths: they are only shown, and what died is to be started again."""
 
 EXIT_FAULT, EXIT_STOPPED = 1, 130
 
@@ -81,7 +82,7 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     return code
 
 
-def run_directory(recipe: Recipe, plan: Plan) -> Path:
+def run_directory(recipe: TrainingRecipe, plan: Plan) -> Path:
     """Where this run is kept.
 
     Raises:
@@ -94,8 +95,8 @@ def run_directory(recipe: Recipe, plan: Plan) -> Path:
         raise RunError(f"--run {name}: {directory} exists; choose another id, or add --resume")
     if plan.resume and not directory.exists():
         raise RunError(f"--run {name}: nothing to resume, {directory} does not exist")
-    if (directory / "summary.json").exists():
-        raise RunError(f"--run {name}: the run is finished, see {directory / 'summary.json'}")
+    if (directory / SUMMARY).exists():
+        raise RunError(f"--run {name}: the run is finished, see {directory / SUMMARY}")
     return directory
 
 
@@ -113,7 +114,7 @@ class Ring:
     """The processes of one run."""
 
     def __init__(
-        self, recipe: Recipe, directory: Path, plan: Plan, server: RedisServer | None
+        self, recipe: TrainingRecipe, directory: Path, plan: Plan, server: RedisServer | None
     ) -> None:
         """`server`: the run's own Redis, unless the plan names another."""
         self._recipe, self._directory, self._plan, self._server = recipe, directory, plan, server
@@ -147,7 +148,7 @@ class Ring:
         return self._verdict(failed, stop)
 
     def _look_after_the_dead(self, view: View) -> Supervised | None:
-        """Start again what died; what is given up, if anything is."""
+        """Start again what died; returns a process that is given up, if there is one."""
         for process in [*([self._server] if self._server else []), *self._processes]:
             try:
                 news = process.look()
@@ -161,7 +162,7 @@ class Ring:
 
     def _verdict(self, failed: Supervised | None, stop: threading.Event) -> int:
         """0 when the learner finished; otherwise say who failed and show its last lines."""
-        finished = (self._directory / "summary.json").exists()
+        finished = (self._directory / SUMMARY).exists()
         if stop.is_set() or not (failed or finished):
             sys.stderr.write(
                 f"stopped; `openrs up RECIPE --run {self._run} --resume` goes on from here\n"
@@ -175,7 +176,7 @@ class Ring:
         return EXIT_FAULT if failed else 0
 
     def _launch(self, role: str, name: str, options: list[str]) -> None:
-        arguments = [role, "--run", self._run, "--recipe", str(self._directory / "recipe.json")]
+        arguments = [role, "--run", self._run, "--recipe", str(self._directory / RECIPE)]
         environment = {"OPENRS_REDIS": self._url}
         if role == "learner":
             environment["OMP_NUM_THREADS"] = _learner_threads()
@@ -203,14 +204,14 @@ class Ring:
             return {}
 
     def _state(self, view: View) -> str:
-        if not view.progress.evaluations and not view.progress.steps:
+        if not view.record.evaluations and not view.record.steps:
             return "starting: vLLM, DeepSpeed and the model are being loaded"
-        done = len(view.progress.steps) >= self._recipe.learner.steps
+        done = len(view.record.steps) >= self._recipe.learner.steps
         return "last evaluation" if done else "training"
 
 
 def _learner_threads() -> str:
-    """All cores but the one of the sampler, which works at the same time."""
+    """All cores but one, which is left to the sampler: it works at the same time."""
     return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 2) - 1))
 
 
@@ -231,7 +232,7 @@ def _on_signals(stop: threading.Event) -> None:
 
 def _finish(directory: Path, wall_seconds: float) -> None:
     """The last line: the run in JSON, with the wall time of everything."""
-    path = directory / "summary.json"
+    path = directory / SUMMARY
     summary = {**json.loads(path.read_text()), "wall_seconds": round(wall_seconds, 1)}
     line = json.dumps(summary)
     write_whole(path, line + "\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 from services.supervisor.supervised import Supervised
 
 STOP_SECONDS = {"learner": 300.0}
-"""A process that has not ended this long after SIGTERM is killed; a large checkpoint takes time."""
+"""A process that has not ended so long after SIGTERM is killed; a large checkpoint takes time."""
 
 OTHER_STOP_SECONDS = 10.0
 
@@ -23,7 +23,7 @@ class RingProcess(Supervised):
 
     @property
     def is_finished(self) -> bool:
-        """Only the learner's work ever is done."""
+        """Has the learner made its steps? The others work until they are stopped."""
         return self.name == "learner" and self.exit_code == 0
 
     def join(self) -> None:

@@ -1,6 +1,7 @@
 """When a process that died is started again: pure, no clock of its own.
 
-At once the first time; later and later when it keeps dying young; and not for ever.
+The first pause is half a second, and doubles each time the process dies young again, up to a
+minute; after too many deaths it is not started again.
 """
 
 from collections import deque
@@ -9,7 +10,7 @@ WINDOW_SECONDS = 600.0
 """Deaths longer ago are forgotten."""
 
 YOUNG_SECONDS = 30.0
-"""A process that died before this age has probably not come to work."""
+"""A process that died before this age has probably done no work at all."""
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
@@ -30,7 +31,7 @@ class Restarts:
         return len(self._deaths)
 
     def pause(self, now: float, age: float) -> float | None:
-        """Seconds to wait before the next start of a process that died at this age; None: never.
+        """Seconds to wait before a process that died at this age is started again; None: never.
 
         Example:
             Restarts(3).pause(now=100.0, age=2.0)  # 0.5, then 1.0, 2.0, then None

@@ -46,7 +46,7 @@ class Supervised:
         return False
 
     def look(self) -> str:
-        """Start it again when it died and its pause is over; what a person should be told.
+        """Start it again when it died and its pause is over; returns what to tell the user.
 
         Raises:
             ChildProcessError: it will not be started again.
@@ -64,7 +64,7 @@ class Supervised:
         self._start_at = now + pause
         return (
             f"{self.name} {self.how_it_ended()}: starting it again in {pause:.1f} s "
-            f"({self._restarts.count} of at most {self._restarts.most} in ten minutes)"
+            f"(restart {self._restarts.count} of at most {self._restarts.most} in ten minutes)"
         )
 
     def how_it_ended(self) -> str:

@@ -1,12 +1,10 @@
 """What a person sees while a run goes on: a live table on a terminal, a line a step elsewhere."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,53 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from openrs_core.record.lines import EvaluationLine, StepLine, WeightsLine
+from openrs_core.record.reader import RecordReader
+
 BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 40
-
-Line = dict[str, Any]
-
-
-class Progress:
-    """What the run has recorded so far, read as it grows."""
-
-    def __init__(self, directory: Path) -> None:
-        self._path, self._read = directory / "metrics.jsonl", 0
-        self.steps: list[Line] = []
-        self.evaluations: list[Line] = []
-        self.published: list[Line] = []
-
-    def update(self) -> list[Line]:
-        """The lines that are new."""
-        if not self._path.exists():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            whole = file.read().rpartition(b"\n")
-        self._read += len(whole[0]) + len(whole[1])
-        lines = [json.loads(line) for line in whole[0].splitlines()]
-        for line in lines:
-            self._take(line)
-        return lines
-
-    def _take(self, line: Line) -> None:
-        if line["kind"] == "life":  # the steps after its checkpoint are made anew
-            self.steps = [step for step in self.steps if step["version"] <= line["version"]]
-        elif line["kind"] in self._kinds:
-            line.pop("groups", None)  # a long run has many, and nobody looks at them here
-            self._kinds[line["kind"]].append(line)
-
-    @property
-    def _kinds(self) -> dict[str, list[Line]]:
-        return {
-            "step": self.steps, "evaluation": self.evaluations, "weights": self.published,
-        }  # fmt: skip
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Completion tokens trained per second over the last steps."""
-        recent = self.steps[-10:]
-        seconds = recent[-1]["time"] - recent[0]["time"] if len(recent) > 1 else 0.0
-        return sum(line["tokens"] for line in recent[1:]) / seconds if seconds else 0.0
 
 
 class View:
@@ -70,8 +26,8 @@ class View:
         self._run, self._steps, self._bound = run, steps, bound
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=4, transient=False)
-        self.progress, self._begun = Progress(directory), begun
-        self.progress.update()  # what an earlier life recorded is not news
+        self.record, self._begun = RecordReader(directory), begun
+        self.record.follow()  # what an earlier life recorded is not news
 
     def __enter__(self) -> "View":
         if self._console.is_terminal:
@@ -93,12 +49,13 @@ class View:
 
     def show(self, state: str, depths: Mapping[str, int]) -> None:
         """Bring what is shown up to date."""
-        new = self.progress.update()
+        new = self.record.follow()
         if self._console.is_terminal:
             self._live.update(self._table(state, depths))
         else:
-            for line in (line for line in new if line["kind"] in ("step", "evaluation")):
-                sys.stderr.write(plain(line, self._steps) + "\n")
+            for line in new:
+                if isinstance(line, StepLine | EvaluationLine):
+                    sys.stderr.write(plain(line, self._steps) + "\n")
 
     def _table(self, state: str, depths: Mapping[str, int]) -> RenderableType:
         table = Table.grid(padding=(0, 2))
@@ -110,53 +67,57 @@ class View:
         head = Text(
             f"openrs {self._run}  {seconds // 60}:{seconds % 60:02d}  {state}", style="bold"
         )
-        done = len(self.progress.steps)
+        done = len(self.record.steps)
         return Group(head, ProgressBar(total=self._steps, completed=done, width=60), table)
 
     def _rows(self, depths: Mapping[str, int]) -> list[tuple[str, str]]:
-        progress = self.progress
+        record = self.record
         rows = [("queues", "  ".join(f"{stage} {depth}" for stage, depth in depths.items()))]
         for mode in ("sampled", "greedy"):
-            found = [e["accuracy"] for e in progress.evaluations if e["mode"] == mode]
+            found = [e.accuracy for e in record.evaluations if e.mode == mode]
             shown = " → ".join(f"{value:.3f}" for value in found[-6:])
             rows.append((f"held-out accuracy, {mode}", shown or "waiting for the first evaluation"))
-        if not progress.steps:
+        if not record.steps:
             return rows
-        last = progress.steps[-1]
+        last = record.steps[-1]
         return [
-            ("step", f"{last['version']} of {self._steps}"),
-            ("reward", f"{last['reward']:.3f}  {curve([s['reward'] for s in progress.steps])}"),
-            ("answer length", _length(progress.steps)),
+            ("step", f"{last.version} of {self._steps}"),
+            ("reward", f"{last.reward:.3f}  {curve([step.reward for step in record.steps])}"),
+            ("answer length", _length(record.steps)),
             (
                 "staleness",
-                f"at most {last['staleness_max']} (bound {self._bound}) in the last step",
+                f"at most {last.staleness_max} (bound {self._bound}) in the last step",
             ),
-            ("tokens/s", _rate(progress.tokens_per_second)),
-            ("weights", _weights(progress.published)),
+            ("tokens/s", _rate(record.steps)),
+            ("weights", _weights(record.weights)),
             *rows,
         ]
 
 
-def _rate(tokens_per_second: float) -> str:
-    if not tokens_per_second:
+def _rate(steps: list[StepLine]) -> str:
+    """Completion tokens trained per second over the last steps."""
+    recent = steps[-10:]
+    seconds = recent[-1].time - recent[0].time
+    if not seconds:
         return "after the second step"
-    return f"{tokens_per_second:,.0f} trained, over the last steps"
+    tokens = sum(step.tokens for step in recent[1:])
+    return f"{tokens / seconds:,.0f} trained, over the last steps"
 
 
-def _weights(published: list[Line]) -> str:
+def _weights(published: list[WeightsLine]) -> str:
     """The last version that was sent, and what it weighed."""
-    if not published or published[-1]["form"] == "named":
+    if not published or published[-1].form == "named":
         return "the base model; the first version is on its way"
     last = published[-1]
-    share = last["size"] / last["whole_size"]
+    share = last.size / last.whole_size
     return (
-        f"version {last['version']}: a {last['form']} of {last['size'] / 1e6:,.1f} MB, "
-        f"{share:.2%} of the model, in {last['seconds']:.2f} s"
+        f"version {last.version}: a {last.form} of {last.size / 1e6:,.1f} MB, "
+        f"{share:.2%} of the model, in {last.seconds:.2f} s"
     )
 
 
-def _length(steps: list[Line]) -> str:
-    lengths = [line["completion_tokens"] for line in steps]
+def _length(steps: list[StepLine]) -> str:
+    lengths = [step.completion_tokens for step in steps]
     return f"{lengths[-1]:.1f} tokens  {curve(lengths)}"
 
 
@@ -173,15 +134,16 @@ def curve(values: list[float]) -> str:
     return "".join(BARS[int((value - low) * scale)] for value in values)
 
 
-def plain(line: Line, steps: int) -> str:
+def plain(line: StepLine | EvaluationLine, steps: int) -> str:
     """One recorded line, for a log."""
-    if line["kind"] == "evaluation":
+    if isinstance(line, EvaluationLine):
         return (
-            f"held-out accuracy {line['accuracy']:.3f} ({line['mode']}, policy {line['version']}, "
-            f"{line['problems']} problems, {line['tokens']:.1f} tokens)"
+            f"held-out accuracy {line.accuracy:.3f} ({line.mode}, policy {line.version}, "
+            f"{line.problems} problems, {line.tokens:.1f} tokens)"
         )
+    spent = line.seconds
     return (
-        f"step {line['version']}/{steps}  reward {line['reward']:.3f}  "
-        f"accuracy {line['accuracy']:.3f}  length {line['completion_tokens']:.1f}  "
-        f"staleness {line['staleness_max']}  {sum(line['seconds'].values()):.2f} s"
+        f"step {line.version}/{steps}  reward {line.reward:.3f}  "
+        f"accuracy {line.accuracy:.3f}  length {line.completion_tokens:.1f}  "
+        f"staleness {line.staleness_max}  {spent.collect + spent.train + spent.publish:.2f} s"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.ring import RingRecipe
 from services.toy.task import take
 
 TOKENIZER_LINES = 2000
@@ -29,14 +29,14 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "openrs"
 
 
-def toy_directory(recipe: Recipe) -> Path:
+def toy_directory(recipe: RingRecipe) -> Path:
     """Where this recipe's toy model is, or will be."""
     settings = json.dumps([recipe.seed, recipe.toy.model_dump()], sort_keys=True)
     made_by = b"".join((Path(__file__).parent / name).read_bytes() for name in MAKERS)
     return cache_directory() / f"toy-{hashlib.sha256(settings.encode() + made_by).hexdigest()[:12]}"
 
 
-def ensure_toy(recipe: Recipe) -> Path:
+def ensure_toy(recipe: RingRecipe) -> Path:
     """The directory of the toy model (Hugging Face form), made first if it is not there."""
     target = toy_directory(recipe)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def ensure_toy(recipe: Recipe) -> Path:
     return target
 
 
-def _make(recipe: Recipe, directory: Path) -> None:
+def _make(recipe: RingRecipe, directory: Path) -> None:
     import torch
     from transformers.utils import logging
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openrs_core.errors import RunError
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.ring import RingRecipe
 from services.toy.cache import ensure_toy
 from services.toy.task import PROBLEMS, take
 
@@ -19,13 +19,12 @@ def write_toy(directory: Path, seed: int) -> Iterator[str]:
     """
     if directory.exists():
         raise RunError(f"directory {directory} exists; give one that does not")
-    recipe = Recipe.model_validate(
+    recipe = RingRecipe.model_validate(
         {
             "name": "toy",
             "seed": seed,
             "model": {"path": "toy"},
             "data": {"train": "toy"},
-            "learner": {"steps": 1, "groups_per_step": 1, "group_size": 2},
         }
     )
     source = ensure_toy(recipe)

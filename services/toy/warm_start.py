@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from openrs_core.recipe import Toy
+from openrs_core.recipe.toy import ToySection
 from services.toy.task import ChainSum, chain_sums, take
 
 BATCH = 32
@@ -46,7 +46,7 @@ class Phase:
     """Share whose answer is in a box."""
 
 
-def new_model(toy: Toy, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalLM:
+def new_model(toy: ToySection, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalLM:
     """The untrained model: a small Qwen2 with tied embeddings."""
     torch.manual_seed(seed)
     heads = toy.hidden_size // 32
@@ -68,7 +68,7 @@ def new_model(toy: Toy, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2F
 
 
 def warm_start(
-    toy: Toy, tokenizer: PreTrainedTokenizerFast, seed: int, progress: Progress
+    toy: ToySection, tokenizer: PreTrainedTokenizerFast, seed: int, progress: Progress
 ) -> Qwen2ForCausalLM:
     """A model that can think but mostly does not."""
     model = new_model(toy, tokenizer, seed)

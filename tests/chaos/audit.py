@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from openrs_core.messages import Prompt, ScoredGroup
+from openrs_core.wire.messages import Prompt, ScoredGroup
 from tests.chaos.history import History, Line, lineage, read
 
 Id = tuple[int, int]

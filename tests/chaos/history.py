@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openrs_core.codec import decode
 from openrs_core.errors import DecodeError
-from openrs_core.keys import Keys
-from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup
+from openrs_core.ring.keys import Keys
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import Prompt, RolloutGroup, ScoredGroup
 from tests.chaos import aof
 
 Line = dict[str, Any]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from openrs_core.connection import connect
+from openrs_core.ring.connection import connect
 from tests.chaos import aof
 from tests.chaos.history import Line, lineage
 

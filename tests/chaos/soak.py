@@ -1,9 +1,10 @@
 """`make soak MINUTES=n`: does anything grow that should not?
 
 The toy under `openrs up`, at a learning rate so low that it stays as it is. Every few seconds: the
-resident memory of each process with its children, Redis' memory, the depth of each stream. At the
-end a line through the last two thirds of each, in MiB an hour, and JSON as the last line. The exit
-code is 0 if no process grows by more than GROWTH of itself in an hour, and the streams held to I1.
+resident memory of each process with its children, what of its heap is in use or kept for later,
+what Redis uses, the depth of each stream. At the end a line through the last two thirds of each, in
+MiB an hour, and JSON as the last line. The exit code is 0 if no process grows by more than GROWTH
+of itself in an hour, and the streams held to I1.
 """
 
 import argparse
@@ -13,19 +14,24 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import psutil
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
-from openrs_core.connection import connect
-from openrs_core.keys import STAGES, Keys
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys
 from tests.chaos.ring import ROLES, ROOT, Ring
 
 LOOK_SECONDS = 5.0
 GROWTH = 0.05
 """Of its own size an hour; a straight line through noise is never quite level."""
+
+SERVING = ("sampler", "scorer", "learner")
+HEAP = "openrs_process_heap_bytes"
 
 TOY = ROOT / "recipes" / "toy.toml"
 OVERRIDES = (
@@ -73,13 +79,24 @@ def look(ring: Ring) -> Look:
     keys = Keys("soak")
     depths = {f"{stage} depth": float(client.xlen(keys.stage(stage))) for stage in STAGES}
     sizes = {role: resident(ring.pid(role)) for role in ROLES}
-    return {"at": time.time(), **sizes, "redis data": data_size(client), **depths}
+    heaps = {name: size for role in SERVING for name, size in heap_of(ring, role).items()}
+    return {"at": time.time(), **sizes, **heaps, "redis data": data_size(client), **depths}
 
 
 def resident(pid: int | None) -> float:
     """Of a process and its children, MiB."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     return float(sum(process.memory_info().rss for process in family)) / 2**20
+
+
+def heap_of(ring: Ring, role: str) -> dict[str, float]:
+    """What a process says of its own heap, MiB."""
+    targets = json.loads((ring.directory / "targets.json").read_text())
+    [address] = [t["targets"][0] for t in targets if t["labels"]["role"] == role]
+    with urlopen(f"http://{address}/metrics") as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        samples = [s for family in families for s in family.samples if s.name == HEAP]
+    return {f"{role} heap {s.labels['state']}": s.value / 2**20 for s in samples}
 
 
 def data_size(client: redis.Redis) -> float:
@@ -90,7 +107,7 @@ def data_size(client: redis.Redis) -> float:
 def found(ring: Ring, looks: list[Look]) -> dict[str, object]:
     """The lines, and whether they are level."""
     late = looks[len(looks) // 3 :]
-    names = (*ROLES, "redis data")
+    names = [name for name in looks[0] if name != "at" and "depth" not in name]
     slopes = {name: slope(late, name) for name in names}
     sizes = {name: float(np.mean([each[name] for each in late])) for name in names}
     most = {name: max(each[name] for each in looks) for name in looks[0] if "depth" in name}

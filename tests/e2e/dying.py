@@ -14,18 +14,18 @@ from typing import Any
 
 POINTS = {
     "after the step, before its groups are settled": "services.learner.admission:Admission.settle",
-    "after the step, before publishing": "services.learner.loop:publish",
+    "after the step, before publishing": "services.learner.loop:Learner._publish",
     "mid-publish, chunks without their manifest": "openrs_core.weights.store:Store._manifest",
-    "after publishing, before the checkpoint": "services.learner.loop:checkpoint",
+    "after publishing, before the checkpoint": "services.learner.loop:Learner._checkpoint",
     "mid-checkpoint, optimizer without model":
-        "services.learner.trainer:DeepSpeedTrainer.write_model",
+        "services.learner.trainer.deepspeed:DeepSpeedTrainer.write_model",
     "mid-checkpoint, written and not renamed": "services.learner.checkpoints:_sync!",
     "after the checkpoint, before the acknowledgement":
-        "services.learner.admission:Admission.checkpointed",
-    "after the acknowledgement": "services.learner.admission:Admission.checkpointed!",
-    "prompts booked and not sent": "openrs_core.queue:Queue.publish",
-    "prompts sent and not yet known as sent": "openrs_core.queue:Queue.publish!",
-    "resumed, with nothing taken up": "services.learner.admission:Admission.resume",
+        "services.issuing.issuer:Issuer.acknowledge",
+    "after the acknowledgement": "services.issuing.issuer:Issuer.acknowledge!",
+    "prompts booked and not sent": "openrs_core.ring.queue:Queue.publish",
+    "prompts sent and not yet known as sent": "openrs_core.ring.queue:Queue.publish!",
+    "resumed, with nothing taken up": "services.issuing.issuer:Issuer.resume",
 }  # fmt: skip
 """Where a learner may die; a `!` means after the function, else before it."""
 

@@ -1,12 +1,14 @@
 """The real processes, as a user starts them, and what their run leaves behind."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from openrs_core.record.reader import RecordReader
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "recipes" / "toy.toml"
@@ -47,10 +49,7 @@ def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 def lines(directory: Path, kind: str) -> list[dict[str, Any]]:
     """The recorded steps or evaluations of a run."""
-    path = directory / "metrics.jsonl"
-    text = path.read_text() if path.exists() else ""
-    found = text.rpartition("\n")[0].splitlines()  # the last line may be under way
-    return [line for line in map(json.loads, found) if line["kind"] == kind]
+    return [asdict(line) for line in RecordReader(directory).follow() if line.kind == kind]
 
 
 def session(leader: int) -> list[str]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from openrs_core.codec import decode
-from openrs_core.keys import Keys
-from openrs_core.messages import WeightsManifest, WeightsTaken
+from openrs_core.ring.keys import Keys
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import WeightsManifest, WeightsTaken
 from tests.conftest import wait_until
 from tests.e2e.ring import TOY, sets, start
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from openrs_core.connection import connect
+from openrs_core.ring.connection import connect
 from services.supervisor.redis_server import RedisServer
 from tests.chaos import aof
 from tests.chaos.audit import audit

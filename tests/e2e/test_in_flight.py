@@ -14,14 +14,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from openrs_core.codec import decode
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import Completion, Prompt, RolloutGroup, Sampling, WeightsTaken
-from openrs_core.queue import Queue
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.ring.keys import Keys
+from openrs_core.ring.queue import Queue
 from openrs_core.weights import Publisher, Snapshot
-from services.sampler.base import base_policy
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, Sampling, WeightsTaken
+from services.model.weights import base_policy
 from tests.conftest import wait_until
 from tests.e2e.ring import start
 from tests.tiny_model import tiny_recipe, write_tiny_model
@@ -147,7 +147,7 @@ def assert_the_last_version_is_certain(completion: Completion) -> None:
     assert sum(token == CERTAIN for token in before) < len(before) / 4
 
 
-def a_long_prompt(recipe: Recipe) -> Prompt:
+def a_long_prompt(recipe: TrainingRecipe) -> Prompt:
     return Prompt(
         group_id="1.1", prompt_id="p", position=0, purpose="train", incarnation=1, issued_version=0,
         issued_at=0.0, token_ids=(10, 11, 12), answer="",
@@ -157,7 +157,7 @@ def a_long_prompt(recipe: Recipe) -> Prompt:
     )  # fmt: skip
 
 
-def start_sampler(directory: Path, recipe: Recipe, redis_url: str) -> Any:
+def start_sampler(directory: Path, recipe: TrainingRecipe, redis_url: str) -> Any:
     path = directory / "recipe.json"
     path.write_text(recipe.model_dump_json())
     return start(

@@ -1,7 +1,7 @@
 """Sampler and learner agree on the log-probability of every token, also after the weights moved.
 
 vLLM runs in a process of its own, as in production; what it sends is decoded here and scored by
-the learner's Policy, which shares nothing with it but the model's directory.
+the learner's PolicyNetwork, which shares nothing with it but the model's directory.
 
 `python tests/e2e/test_logprobs.py DTYPE OLD NEW DIRECTORY WORKERS` is that process: OLD and NEW are
 model directories, what it draws goes to DIRECTORY, one encoded RolloutGroup per file.
@@ -19,16 +19,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from openrs_core.codec import decode, encode
 from openrs_core.ledger import Policy
-from openrs_core.messages import Completion, Prompt, RolloutGroup, Sampling
-from openrs_core.queue import Delivery
-from openrs_core.recipe import Recipe
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Change, Snapshot, Update
-from services.learner.batch import Sequence, assemble
-from services.learner.policy import Policy as Network
-from services.learner.policy import load_policy
-from services.sampler.base import base_policy
+from openrs_core.wire.codec import decode, encode
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, Sampling
+from services.learner.step import Sequence
+from services.learner.trainer.batch import assemble
+from services.learner.trainer.policy_network import PolicyNetwork as Network
+from services.learner.trainer.policy_network import load_policy_network
+from services.model.weights import base_policy
 from services.sampler.engine import VllmEngine
 from tests.tiny_model import tiny_recipe, write_tiny_model
 from tests.weights import difference
@@ -49,7 +50,7 @@ FAR = 0.3
 """Mean distance that no rounding explains; between the two policies it is 1.3."""
 
 
-def recipe(model: str, dtype: str, workers: int = 1) -> Recipe:
+def recipe(model: str, dtype: str, workers: int = 1) -> TrainingRecipe:
     sampler = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS, "tensor_parallel": workers}
     return tiny_recipe(model, dtype, sampler=sampler, learner={"group_size": GROUP_SIZE})
 
@@ -157,7 +158,9 @@ def drawn(dtype: str, directory: Path, workers: int = 1) -> Drawn:
         cwd=ROOT, text=True, capture_output=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return Drawn(groups, *(load_policy(recipe(model, dtype), model).eval() for model in models))
+    return Drawn(
+        groups, *(load_policy_network(recipe(model, dtype), model).eval() for model in models)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from openrs_core.connection import connect
-from openrs_core.keys import Keys
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import Keys
 from tests.conftest import wait_until
 from tests.e2e.ring import ROOT, SHORT, TOY, command, lines, processes_of, session, sets, start, up
 

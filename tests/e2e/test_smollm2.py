@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from benchmarks.ring import run_ring
-from benchmarks.smollm2 import smollm2_directory
+from tests.e2e.smollm2_ring import run_ring
+from tests.smollm2 import smollm2_directory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.timeout(400)]
 

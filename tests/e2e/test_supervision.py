@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from openrs_core.connection import connect
-from openrs_core.keys import Keys
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import Keys
 from tests.conftest import wait_until
 from tests.e2e.ring import SHORT, TOY, lines, processes_of, sets, start
 

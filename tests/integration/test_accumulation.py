@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from services.learner.batch import assemble
-from services.learner.loss import token_loss
-from services.learner.policy import load_policy
+from services.learner.trainer.batch import assemble
+from services.learner.trainer.loss import token_loss
+from services.learner.trainer.policy_network import load_policy_network
 from tests.observed import MANY, SUMMED, WRONG_SUM, error, facts, many, recipe
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -35,7 +35,7 @@ def terms(tiny_model: str) -> list[dict[str, Tensor]]:
 def by_autograd(model: str, dtype: str) -> list[dict[str, Tensor]]:
     """The gradient of each sequence of `many`, of the same policy without DeepSpeed."""
     rules = recipe(model, 1, dtype)
-    policy, found = load_policy(rules, model), []
+    policy, found = load_policy_network(rules, model), []
     for sequence in many():
         batch = assemble([sequence], "padded", policy.model.config.pad_token_id)
         policy.zero_grad()

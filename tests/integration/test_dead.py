@@ -5,11 +5,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from openrs_core import letters
-from openrs_core.codec import encode
 from openrs_core.errors import RunError
-from openrs_core.keys import Keys
-from openrs_core.messages import Prompt, RolloutGroup
+from openrs_core.ring import dead_letters
+from openrs_core.ring.keys import Keys
+from openrs_core.wire.codec import encode
+from openrs_core.wire.messages import Prompt, RolloutGroup
 from services.cli import app
 from services.monitor import dead
 from services.monitor.dead import DeadLetters, put_back, show_list, show_one
@@ -54,7 +54,7 @@ def test_the_same_as_a_table(found, bury):
     first, second = bury(b"\xffnoise"), bury(b"more")
     text = show_list(found, 1, as_json=False)
     assert (second in text, first in text) == (True, False)
-    assert text.endswith("there are more: --last")
+    assert text.endswith("there are more; --last N shows the newest N")
     assert first in show_list(found, 2, as_json=False)
 
 
@@ -130,22 +130,35 @@ def test_a_letter_is_put_back_once(found, bury, client, run_id):
 
 
 def test_a_large_body_is_cut_and_cannot_be_put_back(found, bury):
-    letter = bury(b"\xff" * (letters.WHOLE_BYTES + 1))
+    letter = bury(b"\xff" * (dead_letters.WHOLE_BYTES + 1))
     head, body = found.find(letter)
-    assert (head.size, head.cut, len(body)) == (letters.WHOLE_BYTES + 1, True, letters.CUT_BYTES)
+    assert (head.size, head.cut, len(body)) == (
+        dead_letters.WHOLE_BYTES + 1,
+        True,
+        dead_letters.CUT_BYTES,
+    )
     with pytest.raises(RunError, match="only the first 65536 were kept"):
         list(put_back(found, [letter], every=False))
-    assert list(put_back(found, [], every=True)) == [f"{letter}: left alone, cut"]
+    [said] = put_back(found, [], every=True)
+    assert said.startswith(f"{letter}: left alone, of its")
     assert "(cut)" in show_list(found, 9, as_json=False)
 
 
+def test_a_letter_of_no_stage_is_left_alone(found, client, run_id):
+    """Whoever can write to Redis can have written it."""
+    fields = {"body": b"noise", "stage": "nowhere"}
+    letter = client.xadd(Keys(run_id).buried, fields).decode()
+    [said] = put_back(found, [], every=True)
+    assert said == f"{letter}: left alone, it names no stage of a run"
+
+
 def test_the_largest_body_that_is_kept_whole_can_be_put_back(found, bury):
-    letter = bury(b"\xff" * letters.WHOLE_BYTES)
+    letter = bury(b"\xff" * dead_letters.WHOLE_BYTES)
     assert "in rollouts again" in next(put_back(found, [letter], every=False))
 
 
 def test_only_the_newest_letters_are_kept(found, bury, monkeypatch):
-    monkeypatch.setattr(letters, "KEPT", 3)
+    monkeypatch.setattr(dead_letters, "KEPT", 3)
     ids = [bury(b"noise") for _ in range(5)]
     assert [letter.id for letter in found.newest_first()] == ids[:1:-1]
 
@@ -167,7 +180,10 @@ def test_the_commands_find_the_redis_of_openrs_up(found, bury, redis_url, run_id
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--all", "1-1"], "name the letters, or --all"), ([], "name the letters, or --all")],
+    [
+        (["--all", "1-1"], "give the ids of the letters, or --all"),
+        ([], "give the ids of the letters"),
+    ],
 )
 def test_requeue_wants_either_names_or_all(found, run_id, redis_url, arguments, said):
     error = command("requeue", run_id, "--redis", redis_url, *arguments).exception
@@ -176,7 +192,7 @@ def test_requeue_wants_either_names_or_all(found, run_id, redis_url, arguments, 
 
 
 def test_a_run_that_nobody_knows_is_named(redis_url, tmp_path):
-    with pytest.raises(RunError, match="run 'nope': nothing of it in Redis"):
+    with pytest.raises(RunError, match="run 'nope': Redis knows no such run"):
         DeadLetters("nope", tmp_path, redis_url)
-    with pytest.raises(RunError, match="run 'nope': no Redis of it"):
+    with pytest.raises(RunError, match=r"run 'nope': .*nope names no Redis"):
         DeadLetters("nope", tmp_path, None)

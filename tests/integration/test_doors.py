@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import redis
 
-from openrs_core.address import address, refusal
-from openrs_core.connection import connect
 from openrs_core.errors import RunError
+from openrs_core.ring.address import address, refusal
+from openrs_core.ring.connection import connect
 from services.supervisor.redis_server import RedisServer
 from tests.tls import Certificates, make_certificates, port_to, tls_port
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from services.learner.batch import Sequence
-from services.learner.loss import token_loss
-from services.learner.policy import load_policy
+from services.learner.step import Sequence
+from services.learner.trainer.loss import token_loss
+from services.learner.trainer.policy_network import load_policy_network
 from tests.observed import (
     MOST_NORM,
     RIGHT,
@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 @dataclass
 class Expected:
-    """By plain autograd, one sequence at a time, without DeepSpeed and without Policy."""
+    """By plain autograd, one sequence at a time, without DeepSpeed or PolicyNetwork."""
 
     gradient: dict[str, np.ndarray]
     losses: Tensor  # [T]: weighted
@@ -61,7 +61,7 @@ def rounded(tiny_model: str) -> Expected:
 def by_autograd(model: str, dtype: torch.dtype) -> Expected:
     rules = recipe(model, 1)
     network, reference = (
-        load_policy(rules, d).model.to(dtype) for d in (model, other_model(model))
+        load_policy_network(rules, d).model.to(dtype) for d in (model, other_model(model))
     )
     losses, ratios = [], []
     for sequence in step_batch():

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from openrs_core import metrics
-from openrs_core.connection import connect
-from openrs_core.messages import Completion, ScoredGroup
-from openrs_core.queue import Queue
-from openrs_core.recipe import Scorer
+from openrs_core.recipe.scorer import ScorerSection
+from openrs_core.ring.connection import connect
+from openrs_core.ring.queue import Queue
+from openrs_core.wire.messages import Completion, ScoredGroup
 from services.scorer.loop import run
 from services.scorer.verifier import VerifierPool, verdict_of, verify
 from tests.builders import a_completion, a_group, a_prompt
@@ -30,7 +30,13 @@ DEADLINE_SECONDS = 4.0
 GRACE_SECONDS = 2.0
 """To notice, to kill, and to be told: measured below 0.2 on a quiet machine."""
 
-RULES = Scorer(workers=2, deadline_seconds=DEADLINE_SECONDS, weights={"accuracy": 1, "format": 1})
+WORKERS = 4
+"""Nearly all of the time is spent waiting for deadlines, and those run out side by side."""
+
+RULES = ScorerSection(
+    workers=WORKERS, deadline_seconds=DEADLINE_SECONDS, memory_mib=1024,
+    weights={"accuracy": 1, "format": 1},
+)  # fmt: skip
 ORDINARY = 200
 
 
@@ -244,10 +250,10 @@ def test_a_verifier_outlives_or_is_replaced_after_what_the_scorer_would_not_give
 
 ENDLESS = """
 import itertools, time
-from openrs_core.recipe import Scorer
+from openrs_core.recipe.scorer import ScorerSection
 from services.scorer.verifier import VerifierPool
 
-pool = VerifierPool(Scorer(workers=2, deadline_seconds=600))
+pool = VerifierPool(ScorerSection(workers=2, deadline_seconds=600))
 futures = [pool._pool.schedule(sum, args=(itertools.repeat(1),)) for _ in range(2)]
 while not all(future.running() for future in futures):
     time.sleep(0.01)

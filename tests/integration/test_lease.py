@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from openrs_core.errors import FencedError, RunError, StoppedError
-from openrs_core.keys import Keys
-from openrs_core.lease import Lease, forget_dead
-from openrs_core.recipe_file import load
-from openrs_core.run import agree
+from openrs_core.recipe.file import load
+from openrs_core.ring.agreement import agree
+from openrs_core.ring.keys import Keys
+from openrs_core.ring.lease import Lease, forget_dead
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.redis

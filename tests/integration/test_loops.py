@@ -1,24 +1,24 @@
 """Each process's loop against a real Redis, with a fake at its far end."""
 
+import json
 import threading
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from openrs_core.keys import Keys
-from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import Completion, Prompt, RolloutGroup, ScoredGroup
-from openrs_core.recipe_file import load
+from openrs_core.ledger import Policy
+from openrs_core.recipe.file import load
+from openrs_core.record.checkpoint import State
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import Change, Publisher, Receiver
-from services.learner.admission import Admission
-from services.learner.evaluation import Evaluation
-from services.learner.problems import Problem, Problems
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, ScoredGroup
 from services.sampler import loop as sampler
 from services.scorer import loop as scorer
 from tests.builders import a_group, a_prompt, a_scored_group
 from tests.conftest import wait_until
 from tests.fakes import FakeEngine, FakeVerifiers
+from tests.gate import an_admission, collect
 from tests.weights import a_snapshot
 
 pytestmark = pytest.mark.redis
@@ -100,6 +100,29 @@ def test_a_sampler_waits_for_its_first_weights(queue, background, learner_weight
     learner_weights.begin(Policy(1, 3), a_snapshot())
     wait_until(lambda: learner.depth("rollouts") == 1, "the group")
     assert engine.version == 3
+
+
+def test_a_sampler_claims_what_it_can_sample_whatever_the_groups_ask_for(
+    queue, background, learner_weights, receiver
+):
+    """Of groups of four, an evaluation's say, it takes half as many as of groups of two."""
+    learner = queue("learner")
+
+    class Busy(FakeEngine):
+        @property
+        def free_completions(self):
+            return 8 - 4 * len(self.in_flight)
+
+        def step(self):
+            return []
+
+    learner_weights.begin(Policy(1, 0), a_snapshot())
+    learner.publish("prompts", [a_prompt(f"1.{number}", group_size=4) for number in range(6)])
+    engine = Busy()
+    background(sampler.run, queue("sampler"), engine, receiver)
+    wait_until(lambda: engine.in_flight, "the first groups under way")
+    assert len(queue("other").read("prompts", Prompt, 6)) == 4
+    assert sorted(engine.in_flight) == ["1.0", "1.1"]
 
 
 def test_a_prompt_that_cannot_be_sampled_travels_on_as_a_failure(
@@ -205,19 +228,9 @@ SMALL = ["learner.groups_per_step=2", "learner.group_size=2", "learner.max_stale
 
 
 @pytest.fixture
-def published():
-    """The newest policy samplers can see; a test may change it."""
-    return [NOW]
-
-
-@pytest.fixture
-def admission(queue, published):
+def admission(queue):
     """A learner's gate of 2 groups a step, staleness 1."""
-    recipe = load(TOY, SMALL)
-    problems = Problems([Problem(f"p{n}", (1, 2), "7") for n in range(50)], seed=0)
-    ledger = Ledger(recipe.learner.max_staleness, recipe.learner.groups_per_step)
-    evaluation = Evaluation(recipe, [])
-    return Admission(queue("learner"), ledger, problems, evaluation, recipe, lambda: published[0])
+    return an_admission(queue("learner"), load(TOY, SMALL))
 
 
 def answer(queue, prompts, *, rewards=(1.0, 0.0)):
@@ -234,82 +247,108 @@ def answer(queue, prompts, *, rewards=(1.0, 0.0)):
 
 def test_no_more_is_issued_than_the_bound_allows(admission, queue):
     for _ in range(3):
-        admission.issue(NOW)
+        admission.issue(NOW, NOW)
     assert queue().depth("prompts") == 4
 
 
 def test_what_is_issued_while_weights_are_on_their_way_bears_the_version_that_is_visible(
-    admission, queue, published
+    admission, queue
 ):
     """At a staleness of 1: it may be sampled under version 0, and trained at version 1 at last."""
     ahead = Policy(1, 1)
-    admission.issue(ahead)
+    admission.issue(ahead, NOW)
     assert {p.issued_version for p in answer(queue, 9)} == {0}
     assert queue().depth("scored") == 2, "no more than the step from version 1 can take"
-    published[0] = ahead
-    admission.issue(ahead)
+    admission.issue(ahead, ahead)
     assert {p.issued_version for p in answer(queue, 9)} == {1}
 
 
 def test_a_step_gets_its_groups_and_their_acknowledgement_waits_for_the_checkpoint(
     admission, queue
 ):
-    admission.issue(NOW)
+    admission.issue(NOW, NOW)
     answer(queue, 4)
-    collected = admission.collect(NOW, threading.Event())
+    collected = collect(admission, NOW)
     assert [c.staleness for c in collected] == [0, 0]
     admission.settle(collected)
     assert queue().depth("scored") == 4
-    admission.checkpointed()
+    admission.issuer.acknowledge()
     assert queue().depth("scored") == 2
 
 
 def test_groups_without_signal_are_counted_and_replaced(admission, queue):
-    admission.issue(NOW)
+    admission.issue(NOW, NOW)
     answer(queue, 4, rewards=(1.0, 1.0))
     helper = threading.Thread(target=lambda: wait_until(lambda: answer(queue, 4), "new prompts"))
     helper.start()
-    collected = admission.collect(NOW, threading.Event())
+    collected = collect(admission, NOW)
     helper.join()
     assert len(collected) == 2
     assert admission.ledger.balance()["zero_signal"] == 4
     assert {c.issued.position for c in collected} <= {4, 5, 6, 7}
 
 
+def test_a_group_that_became_too_old_in_hand_is_let_go(queue):
+    """With stragglers dropped: its place is issued again, and Redis may forget it."""
+    admission = an_admission(queue("learner"), load(TOY, [*SMALL, "learner.on_straggler=drop"]))
+    admission.issue(NOW, NOW)
+    [prompt] = answer(queue, 1)
+    admission.read(NOW, 1.0)
+    later = Policy(1, 2)
+    assert admission.take(later) == []
+    assert admission.ledger.balance()["stale"] == 4
+    assert queue().depth("scored") == 0
+    assert admission.issuer.in_flight == {}
+    admission.issue(later, later)
+    assert prompt.position in {p.position for p in admission.issuer.in_flight.values()}
+
+
 def test_a_resumed_learner_sends_again_what_left_no_trace(admission, queue, client, run_id):
     """Two groups are answered, two prompts are lost with Redis' memory: nothing is missing."""
-    admission.issue(NOW)
-    state = admission.ledger.state()
+    admission.issue(NOW, NOW)
+    state = State(version=0, incarnation=1, fingerprint="f", health={}, **admission.state())
     kept = answer(queue, 2)
-    client.delete(admission._queue.keys.stage("prompts"))
-    queue()  # the stream and its consumer group are made anew
-    admission.ledger.restore(state, incarnation=2, version=0)
-    admission.resume(Policy(2, 0))
+    client.delete(Keys(run_id).stage("prompts"))
+    later, reached = an_admission(queue("learner"), load(TOY, SMALL)), Policy(2, 0)
+    later.restore(State(**json.loads(json.dumps(asdict(state)))), reached)
+    later.issuer.resume(reached.incarnation)
     again = [d.message for d in queue("worker").read("prompts", Prompt, 9)]
-    assert {p.group_id for p in again} | {p.group_id for p in kept} == set(
-        admission.ledger.in_flight
-    )
+    assert {p.group_id for p in [*again, *kept]} == set(admission.ledger.in_flight)
+    assert again == [admission.issuer.in_flight[p.group_id] for p in again], "as first issued"
     assert len(again) == 2
 
 
 def test_a_group_of_a_life_whose_steps_were_lost_is_not_trained(admission, queue):
     stray = a_scored_group(a_prompt("1.99"))
     queue("learner").publish("scored", [stray])
-    admission.issue(NOW)
+    admission.issue(NOW, NOW)
     answer(queue, 4)
-    collected = admission.collect(NOW, threading.Event())
+    collected = collect(admission, NOW)
     assert "1.99" not in {c.issued.group_id for c in collected}
     assert queue().depth("scored") == 4  # the stray is acknowledged: nobody will need it
 
 
+def test_an_evaluation_of_an_earlier_life_is_dropped_when_it_comes_back(admission, queue):
+    """The life that begins later has begun its own; it acknowledges what nobody waits for."""
+    earlier = an_admission(queue("learner"), load(TOY, SMALL), held_out=1)
+    earlier._evaluation.begin(NOW, now=0.0)
+    earlier.issuer.issue(earlier._evaluation.next_prompts(alone=True))
+    asked = answer(queue, 9, rewards=[1.0])
+    assert {prompt.purpose for prompt in asked} == {"eval"}
+    admission._evaluation.begin(Policy(2, 0), now=0.0)
+    admission.read(Policy(2, 0), 1.0)
+    assert queue().depth("scored") == 0
+    assert admission._evaluation.finished() == []
+
+
 def sent_again(admission, queue, policy=NOW):
     """What a turn of the learner sends, read by a sampler."""
-    admission._turn(policy)
+    admission.read(policy, 0.05)
     return {delivery.message.group_id for delivery in queue("reader").read("prompts", Prompt, 9)}
 
 
 def test_a_group_whose_message_was_buried_is_sent_again_at_once(admission, queue, client, run_id):
-    admission.issue(NOW)
+    admission.issue(NOW, NOW)
     taken = queue("worker").read("prompts", Prompt, 4)
     client.xadd(Keys(run_id).stage("rollouts"), {"body": b"noise", "id": "1.1"})
     queue("worker").ack("prompts", taken[:1])
@@ -318,9 +357,9 @@ def test_a_group_whose_message_was_buried_is_sent_again_at_once(admission, queue
 
 
 def test_what_an_emptied_redis_has_lost_is_sent_again_at_once(admission, queue, client):
-    admission.issue(NOW)
+    admission.issue(NOW, NOW)
     client.flushall()
-    admission._turn(NOW)  # finds its stream gone
+    admission.read(NOW, 0.05)  # finds its stream gone
     assert sent_again(admission, queue) == set(admission.ledger.in_flight)
 
 
@@ -328,13 +367,13 @@ def test_nothing_is_issued_while_redis_is_full_and_all_of_it_afterwards(admissio
     """The ledger has booked it once: no group is issued twice, none is forgotten."""
     client.config_set("maxmemory", 1)
     try:
-        admission.issue(NOW)
-        admission.issue(NOW)
-        assert admission.is_stuck
+        admission.issue(NOW, NOW)
+        admission.issue(NOW, NOW)
+        assert admission.issuer.is_full
         assert queue().depth("prompts") == 0
     finally:
         client.config_set("maxmemory", 0)
-    admission.issue(NOW)
-    assert not admission.is_stuck
+    admission.issue(NOW, NOW)
+    assert not admission.issuer.is_full
     assert {p.group_id for p in answer(queue, 9)} == set(admission.ledger.in_flight)
     assert admission.ledger.balance()["issued"] == 4

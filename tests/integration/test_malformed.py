@@ -14,25 +14,23 @@ from typing import Any
 import pytest
 import redis
 
-from openrs_core import letters
-from openrs_core.codec import decode
-from openrs_core.connection import connect
 from openrs_core.errors import DecodeError
-from openrs_core.keys import STAGES, Keys, Stage
 from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup
-from openrs_core.queue import Delivery, Queue
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring import dead_letters
+from openrs_core.ring.connection import connect
+from openrs_core.ring.keys import STAGES, Keys, Stage
+from openrs_core.ring.queue import Delivery, Queue
 from openrs_core.weights import Publisher, Receiver
-from services.learner import admission as gate
-from services.learner.admission import Admission
-from services.learner.evaluation import Evaluation
-from services.learner.problems import Problem, Problems
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import Prompt, RolloutGroup, ScoredGroup
+from services.issuing import issuer
 from services.sampler import loop as sampler
 from services.scorer import loop as scorer
 from tests.builders import a_completion
 from tests.conftest import wait_until
 from tests.fakes import FakeEngine, FakeVerifiers
+from tests.gate import an_admission, collect
 from tests.malformed import KINDS, made
 from tests.weights import a_snapshot
 
@@ -77,7 +75,7 @@ class Recording(Queue):
 class Engine(FakeEngine):
     """Answers every second time correctly, in one token; takes two prompts of one group id."""
 
-    free_groups = 64
+    free_completions = 128
 
     def submit(self, taken: Delivery[Prompt]) -> None:
         self.in_flight[taken.entry_id.decode()] = taken
@@ -111,12 +109,10 @@ class Ring:
 
     def learn(self, stop: threading.Event) -> None:
         """A learner's loop without the learning."""
-        problems = Problems([Problem(f"p{n}", (1, 2), "7") for n in range(50)], 0, vocabulary=100)
-        evaluation, queue = Evaluation(RECIPE, []), self.queues["scored"]
-        admission = Admission(queue, self.ledger, problems, evaluation, RECIPE, lambda: NOW)
-        while collected := admission.collect(NOW, stop):
+        admission = an_admission(self.queues["scored"], RECIPE, self.ledger)
+        while collected := collect(admission, NOW, stop):
             admission.settle(collected)
-            admission.checkpointed()
+            admission.issuer.acknowledge()
             self.trained.extend(each.group for each in collected)
 
     def turn(self, receiver: Receiver) -> None:
@@ -154,7 +150,7 @@ def ring(redis_url):
     """The ring, when it has stopped."""
     client, keys, patch = connect(redis_url), Keys(RUN), pytest.MonkeyPatch()
     client.flushall()
-    patch.setattr(gate, "PATIENCE_SECONDS", 0.5)
+    patch.setattr(issuer, "PATIENCE_SECONDS", 0.5)
     patch.setattr(sampler, "HELD_TOO_LONG_SECONDS", 0.2)
     queues = {stage: Recording(client, reader) for stage, reader in READERS.items()}
     put_in = {
@@ -185,7 +181,7 @@ def can_be_read(stage: Stage, body: bytes) -> bool:
 
 
 def as_kept(body: bytes) -> bytes:
-    return body if len(body) <= letters.WHOLE_BYTES else body[: letters.CUT_BYTES]
+    return body if len(body) <= dead_letters.WHOLE_BYTES else body[: dead_letters.CUT_BYTES]
 
 
 def test_there_were_thousands_and_most_were_no_messages(ring):
@@ -229,7 +225,9 @@ def test_what_cannot_be_read_is_a_dead_letter_with_its_bytes_and_nothing_else_is
 def test_every_dead_letter_says_why_and_where_from(ring):
     for letter in ring.dead:
         assert letter[b"consumer"].decode() == READERS[letter[b"stage"].decode()]
-    assert all(0 < len(letter[b"reason"]) <= letters.LONGEST_REASON * 4 for letter in ring.dead)
+    assert all(
+        0 < len(letter[b"reason"]) <= dead_letters.LONGEST_REASON * 4 for letter in ring.dead
+    )
     assert {letter.get(b"id") for letter in ring.dead} >= {None, b"1.1"}
 
 

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from openrs_core.codec import encode
 from openrs_core.errors import RunError
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import Prompt
-from openrs_core.recipe_file import load
+from openrs_core.recipe.file import load
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import Layout, Publisher, Receiver, Tensor
-from services.learner.record import Record
+from openrs_core.wire.codec import encode
+from openrs_core.wire.messages import Prompt
+from services.learner.recorder import Recorder
 from services.monitor.weights import show
 from tests.builders import a_manifest
 from tests.weights import a_snapshot, after, difference
@@ -70,8 +70,8 @@ def test_the_redis_of_openrs_up_is_found_by_itself(living, redis_url, tmp_path):
 
 
 def test_a_finished_run_is_told_from_its_record(tmp_path):
-    record = Record(tmp_path, load("recipes/toy.toml"))
-    record.published(a_manifest(3, size=7))
+    recorder = Recorder(tmp_path, load("recipes/toy.toml"))
+    recorder.published(a_manifest(3, size=7))
     found = json.loads(show(str(tmp_path), tmp_path, None, 20, as_json=True))
     assert [(p["version"], p["size"]) for p in found["published"]] == [(3, 7)]
     assert "1:3" in show(str(tmp_path), tmp_path, None, 20, as_json=False)

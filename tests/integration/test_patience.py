@@ -7,10 +7,10 @@ import threading
 import pytest
 import redis
 
-from openrs_core.connection import connect, outages
 from openrs_core.errors import RunError, StoppedError
-from openrs_core.messages import Prompt
-from openrs_core.queue import Queue
+from openrs_core.ring.connection import connect, outages
+from openrs_core.ring.queue import Queue
+from openrs_core.wire.messages import Prompt
 from services.supervisor.redis_server import RedisServer
 from tests.builders import a_group, a_prompt
 from tests.conftest import wait_until

@@ -3,8 +3,8 @@
 import pytest
 
 from openrs_core.errors import FencedError, FullError
-from openrs_core.keys import Keys
-from openrs_core.messages import Prompt, RolloutGroup
+from openrs_core.ring.keys import Keys
+from openrs_core.wire.messages import Prompt, RolloutGroup
 from tests.builders import a_group, a_prompt
 from tests.conftest import wait_until
 
@@ -121,7 +121,7 @@ def test_a_queue_outlives_the_streams_it_reads(queue, client):
 def test_a_fenced_learner_writes_nothing(queue, client, run_id):
     """A later life has begun: its prompts and acknowledgements are refused, all of them."""
     one, keys = queue("learner"), Keys(run_id)
-    one.life = 1
+    one.incarnation = 1
     one.publish("prompts", [a_prompt("1.1")])
     taken = one.read("prompts", Prompt, 1)
     client.incr(keys.incarnation)
@@ -134,7 +134,7 @@ def test_a_fenced_learner_writes_nothing(queue, client, run_id):
 
 def test_a_redis_that_forgot_the_incarnation_is_told(queue, client, run_id):
     one = queue("learner")
-    one.life = 7
+    one.incarnation = 7
     one.publish("prompts", [a_prompt()])
     assert client.get(Keys(run_id).incarnation) == b"7"
 

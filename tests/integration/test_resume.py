@@ -20,9 +20,9 @@ from deepspeed.utils import safe_get_full_fp32_param
 from safetensors.torch import load_file
 from torch import Tensor
 
-from services.learner import ranks
-from services.learner.optimizer_state import KINDS, Stored
-from services.learner.trainer import DeepSpeedTrainer
+from services.learner.trainer import ranks
+from services.learner.trainer.deepspeed import DeepSpeedTrainer
+from services.learner.trainer.optimizer_state import KINDS, Stored
 from tests.observed import UNIT
 from tests.ranks import run_ranks
 from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model

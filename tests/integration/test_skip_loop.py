@@ -8,20 +8,18 @@ import pytest
 from prometheus_client import REGISTRY
 
 from openrs_core.errors import LearningError
-from openrs_core.ledger import Ledger, Policy
-from openrs_core.messages import Prompt
-from openrs_core.recipe_file import load
+from openrs_core.ledger import Policy
+from openrs_core.recipe.file import load
 from openrs_core.weights import Change
-from services.learner.admission import Admission
+from openrs_core.wire.messages import Prompt
 from services.learner.checkpoints import Checkpoints
-from services.learner.evaluation import Evaluation
 from services.learner.health import Health
-from services.learner.loop import Learner, run
-from services.learner.problems import Problem, Problems
-from services.learner.record import Record
-from services.learner.trainer import StepStats
+from services.learner.loop import Learner
+from services.learner.recorder import Recorder
+from services.learner.step import StepStats
 from tests.builders import a_scored_group
 from tests.fakes import FakeSaves, FakeTokenizer
+from tests.gate import an_admission
 
 pytestmark = pytest.mark.redis
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
@@ -50,7 +48,7 @@ class FakeTrainer(FakeSaves):
 class FakePublisher:
     """What is published is visible at once."""
 
-    is_stuck = False
+    is_full = has_ended = False
 
     def __init__(self) -> None:
         self.published = Policy(1, 0)
@@ -94,23 +92,21 @@ def answers(queue):
 
 def a_learner(queue, directory: Path, *norms: float, staleness: int = 1) -> Learner:
     recipe = load(TOY, [*RULES, f"learner.max_staleness={staleness}"])
-    rules, evaluation, publisher = recipe.learner, Evaluation(recipe, []), FakePublisher()
-    problems = Problems([Problem(f"p{n}", (1, 2), "7") for n in range(50)], seed=0)
-    ledger = Ledger(rules.max_staleness, rules.groups_per_step)
-    admission = Admission(
-        queue("learner"), ledger, problems, evaluation, recipe, lambda: publisher.published
-    )
-    return Learner(
+    admission = an_admission(queue("learner"), recipe)
+    learner = Learner(
         recipe=recipe,
         trainer=FakeTrainer(*norms),
         admission=admission,
-        evaluation=evaluation,
-        publisher=publisher,
+        evaluation=admission._evaluation,
+        publisher=FakePublisher(),
         checkpoints=Checkpoints(directory / "checkpoints", 2, FakeTokenizer()),
-        record=Record(directory, recipe),
+        recorder=Recorder(directory, recipe),
         lease=FakeLease(),
-        health=Health(rules),
+        health=Health(recipe.learner),
+        stop=threading.Event(),
     )
+    learner.restore(1)
+    return learner
 
 
 def lines(directory: Path, kind: str) -> list[dict]:
@@ -129,8 +125,8 @@ def test_a_skipped_step_makes_no_version_and_its_groups_end_as_failed(
 ):
     norms, before = [*[1.0] * 5, 50.0, 1.0, 60.0, 1.0, 1.0], skips()
     learner = a_learner(queue, tmp_path, *norms, staleness=staleness)
-    reached = run(learner, Policy(1, 0), threading.Event())
-    assert reached == Policy(1, 8)
+    learner.run()
+    assert learner.reached == Policy(1, 8)
     assert learner.publisher.versions == [1, 2, 3, 4, 5, 6, 7, 8]
     balance = learner.admission.ledger.balance()
     assert (balance["trained"], balance["failed"]) == (16, 4)
@@ -147,8 +143,8 @@ def test_a_skipped_step_makes_no_version_and_its_groups_end_as_failed(
 
 def test_the_next_checkpoint_acknowledges_them(queue, tmp_path, answers):
     learner = a_learner(queue, tmp_path, *[1.0] * 5, 50.0, *[1.0] * 3)
-    run(learner, Policy(1, 0), threading.Event())
-    assert not learner.admission._trained
+    learner.run()
+    assert not learner.admission.issuer._settled
     in_flight = len(learner.admission.ledger.in_flight)
     assert queue().depth("prompts") + queue().depth("rollouts") + queue().depth("scored") <= (
         in_flight
@@ -158,7 +154,7 @@ def test_the_next_checkpoint_acknowledges_them(queue, tmp_path, answers):
 def test_too_many_in_a_row_end_the_run_with_reason_and_remedy(queue, tmp_path, answers):
     learner = a_learner(queue, tmp_path, *[1.0] * 5, 34.0, 34.0, 34.0)
     with pytest.raises(LearningError) as said:
-        run(learner, Policy(1, 0), threading.Event())
+        learner.run()
     line = str(said.value)
     assert "gradient norm 34 is 34 times its moving average 1; 3 steps in a row" in line
     checkpoint = tmp_path / "checkpoints" / "step-000004"
@@ -169,7 +165,7 @@ def test_too_many_in_a_row_end_the_run_with_reason_and_remedy(queue, tmp_path, a
 
 def test_a_resumed_run_knows_what_is_usual(queue, tmp_path, answers):
     learner = a_learner(queue, tmp_path, *[1.0] * 8)
-    run(learner, Policy(1, 0), threading.Event())
+    learner.run()
     state = learner.checkpoints.load(learner.checkpoints.newest(), learner.recipe.fingerprint)
     resumed = Health(learner.recipe.learner)
     resumed.restore(state.health)

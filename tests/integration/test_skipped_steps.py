@@ -17,9 +17,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from services.learner import ranks
-from services.learner.optimizer_state import Stored
-from services.learner.trainer import DeepSpeedTrainer, StepStats
+from services.learner.step import StepStats
+from services.learner.trainer import ranks
+from services.learner.trainer.deepspeed import DeepSpeedTrainer
+from services.learner.trainer.optimizer_state import Stored
 from tests.ranks import run_ranks
 from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 

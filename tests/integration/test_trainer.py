@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from openrs_core.weights import Snapshot
-from services.learner.trainer import DeepSpeedTrainer
-from services.sampler.base import base_policy
+from services.learner.trainer.deepspeed import DeepSpeedTrainer
+from services.model.weights import base_policy
 from tests.ranks import run_ranks
 from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 

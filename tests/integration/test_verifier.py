@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openrs_core.recipe import Scorer
+from openrs_core.recipe.scorer import ScorerSection
 from services.scorer.verifier import VerifierPool, verdict_of
 from tests.builders import a_completion as said
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(scope="module")
 def pool():
     """Two verifiers with a short deadline."""
-    pool = VerifierPool(Scorer(workers=2, deadline_seconds=8.0))
+    pool = VerifierPool(ScorerSection(workers=2, deadline_seconds=8.0))
     yield pool
     pool.close()
 
@@ -76,7 +76,7 @@ def test_a_verifier_past_its_deadline_is_killed(pool):
 
 
 def test_closing_leaves_no_children():
-    pool = VerifierPool(Scorer(workers=1))
+    pool = VerifierPool(ScorerSection(workers=1))
     assert verdict(pool, "\\frac{2}{4}", "0.5") == "correct"
     pool.close()
     ours = [p for p in Path("/proc").glob("[0-9]*/stat") if _parent_of(p) == os.getpid()]

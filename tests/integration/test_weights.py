@@ -6,12 +6,12 @@ from contextlib import suppress
 import pytest
 import redis
 
-from openrs_core.codec import decode
-from openrs_core.connection import Patience
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
-from openrs_core.messages import WeightsTaken
+from openrs_core.ring.connection import Patience
+from openrs_core.ring.keys import Keys
 from openrs_core.weights import Snapshot, chunks
+from openrs_core.wire.codec import decode
+from openrs_core.wire.messages import WeightsTaken
 from tests.channel import LAYOUT, FakeLearner, FakeSampler, a_policy, manifests
 from tests.conftest import wait_until
 

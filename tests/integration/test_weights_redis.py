@@ -3,8 +3,8 @@
 import pytest
 
 from openrs_core.errors import FencedError
-from openrs_core.keys import Keys
 from openrs_core.ledger import Policy
+from openrs_core.ring.keys import Keys
 from tests.channel import FakeSampler, a_policy, manifests
 from tests.conftest import wait_until
 
@@ -38,13 +38,13 @@ def test_weights_wait_while_redis_is_full_and_are_published_when_it_has_room(sta
     client.config_set("maxmemory", 1)
     try:
         learner.step(wait=False)
-        wait_until(lambda: learner.publisher.is_stuck, "a publisher that waits")
+        wait_until(lambda: learner.publisher.is_full, "a publisher that waits")
         assert not learner.publisher.drain(seconds=0.0)
         assert learner.publisher.published == Policy(1, 0)
     finally:
         client.config_set("maxmemory", 0)
     wait_until(lambda: learner.publisher.drain(seconds=0.1), "the version that waited")
-    assert (learner.publisher.published, learner.publisher.is_stuck) == (Policy(1, 1), False)
+    assert (learner.publisher.published, learner.publisher.is_full) == (Policy(1, 1), False)
 
 
 def test_a_fenced_learner_publishes_no_weights(start, client, run_id):

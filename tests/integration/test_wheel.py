@@ -23,4 +23,4 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"openrs_core", "services"}
-    assert {"openrs_core/py.typed", "services/py.typed", "services/cli.py"} <= set(names)
+    assert {"openrs_core/py.typed", "services/py.typed", "services/cli/__main__.py"} <= set(names)

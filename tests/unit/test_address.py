@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from openrs_core.address import address, refusal, refuse_password
 from openrs_core.errors import RunError
+from openrs_core.ring.address import address, refusal, refuse_password
 
 LOGIN = {"OPENRS_REDIS_USERNAME": "ann", "OPENRS_REDIS_PASSWORD": "from-environment"}
 TLS = {"ssl_cert_reqs": "required", "ssl_check_hostname": True,

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.learner.advantages import Scale, advantages, has_signal
+from services.learner.algorithm.advantages import Scale, advantages
+from services.learner.algorithm.filters import has_signal
 
 SCALES: tuple[Scale, ...] = ("none", "group", "batch")
 EPSILON = 1e-4

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from openrs_core.messages import Prompt, ScoredGroup
+from openrs_core.wire.messages import Prompt, ScoredGroup
 from tests.builders import a_prompt, a_scored_group
 from tests.chaos.audit import audit
 from tests.chaos.history import History

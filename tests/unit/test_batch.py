@@ -8,8 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.learner.batch import Aggregation, Layout, Sequence, assemble, cut, token_weights
-from services.learner.policy import CHUNK_TOKENS, Policy, _scored, load_policy
+from services.learner.algorithm.aggregation import Aggregation, token_weights
+from services.learner.step import Sequence
+from services.learner.trainer.batch import Layout, assemble, cut
+from services.learner.trainer.policy_network import (
+    CHUNK_TOKENS,
+    PolicyNetwork,
+    _scored,
+    load_policy_network,
+)
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
 LAYOUTS: tuple[Layout, ...] = ("padded", "packed")
@@ -149,14 +156,14 @@ def test_values_of_a_sequence_are_given_to_each_of_its_tokens(layout: Layout) ->
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+def policy(tmp_path_factory: pytest.TempPathFactory) -> PolicyNetwork:
     model = write_tiny_model(tmp_path_factory.mktemp("tiny"))
-    return load_policy(tiny_recipe(model), model)
+    return load_policy_network(tiny_recipe(model), model)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_sequence_has_the_same_logprobs_alone_and_among_others(
-    policy: Policy, layout: Layout
+    policy: PolicyNetwork, layout: Layout
 ) -> None:
     batch = [sequence(0, 9, 30), sequence(1, 4, 1), sequence(2, 1, 17)]
     with torch.no_grad():
@@ -166,7 +173,7 @@ def test_a_sequence_has_the_same_logprobs_alone_and_among_others(
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_more_tokens_than_one_chunk_have_the_same_logprobs(policy: Policy) -> None:
+def test_more_tokens_than_one_chunk_have_the_same_logprobs(policy: PolicyNetwork) -> None:
     batch = [sequence(number, 10, 390) for number in range(1 + CHUNK_TOKENS // 390)]
     with torch.no_grad():
         together = policy(assemble(batch, "padded", pad=0))[0]
@@ -178,7 +185,7 @@ def test_more_tokens_than_one_chunk_have_the_same_logprobs(policy: Policy) -> No
 def test_the_gradient_of_the_lm_head_is_summed_over_chunks_in_float32(tmp_path: Path) -> None:
     """And rounded to bfloat16 once: rounded chunk by chunk, a third of its values are others."""
     model = write_tiny_model(tmp_path, dtype=torch.bfloat16)
-    policy = load_policy(tiny_recipe(model, "bfloat16"), model)
+    policy = load_policy_network(tiny_recipe(model, "bfloat16"), model)
     policy.model.lm_head.weight = torch.nn.Parameter(policy.model.lm_head.weight.detach().clone())
     batch = assemble([sequence(number, 10, 390) for number in range(3)], "padded", pad=0)
     rows: list[torch.Tensor] = []
@@ -201,7 +208,7 @@ def differing(one: torch.Tensor, other: torch.Tensor) -> float:
     return (one != other).float().mean().item()
 
 
-def test_an_empty_micro_batch_has_no_tokens_and_a_gradient_of_zero(policy: Policy) -> None:
+def test_an_empty_micro_batch_has_no_tokens_and_a_gradient_of_zero(policy: PolicyNetwork) -> None:
     logprobs, entropy = policy(assemble([], "padded", pad=0))
     assert len(logprobs) == len(entropy) == 0
     slopes = torch.autograd.grad(logprobs.sum(), list(policy.parameters()), allow_unused=True)

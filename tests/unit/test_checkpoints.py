@@ -14,10 +14,12 @@ from safetensors.torch import save_file
 
 from openrs_core.errors import RunError, is_disk_full
 from openrs_core.lifecycle import Settings, running
-from openrs_core.recipe_file import load
-from services.learner.checkpoints import Checkpoints, State
-from services.learner.optimizer_state import Stored
-from services.learner.record import Record
+from openrs_core.record import inventory
+from openrs_core.record.checkpoint import State
+from openrs_core.record.lines import LifeLine
+from openrs_core.record.writer import RecordWriter
+from services.learner.checkpoints import Checkpoints
+from services.learner.trainer.optimizer_state import Stored
 from tests.fakes import FakeSaves, FakeTokenizer
 
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
@@ -29,7 +31,10 @@ def checkpoints(directory: Path, keep: int = 2) -> Checkpoints:
 
 def a_state(version: int, incarnation: int = 1) -> State:
     ledger, health = {"cursor": version}, {"made": version}
-    return State(version, incarnation, fingerprint="f", ledger=ledger, health=health)
+    return State(
+        version=version, incarnation=incarnation, fingerprint="f", ledger=ledger, prompts=[],
+        health=health,
+    )  # fmt: skip
 
 
 def save(directory: Path, *policies: tuple[int, int], keep: int = 2) -> list[Path]:
@@ -242,16 +247,28 @@ def test_a_disk_that_is_really_full_leaves_the_older_one_intact(small_disk):
     assert names(small_disk) == ["step-000001", "step-000002"]
 
 
+def test_a_checkpoint_of_another_openrs_is_refused_by_name_and_not_passed_over(tmp_path):
+    """Its ledger would be misread: the run goes on with the openrs that began it, or anew."""
+    [path] = save(tmp_path, (1, 7))
+    state = json.loads((path / "state.json").read_text())
+    del state["format"], state["prompts"]
+    (path / "state.json").write_text(json.dumps(state))
+    inventory.write(path)
+    kept = checkpoints(tmp_path)
+    assert kept.newest() == path
+    with pytest.raises(RunError, match="has format 1, this openrs reads 2: go on with the openrs"):
+        kept.load(path, "f")
+
+
 def test_a_record_that_finds_the_disk_full_ends_the_process_with_one_line(small_disk, capsys):
-    recipe = load(TOY)
-    record = Record(small_disk, recipe)
+    record = RecordWriter(small_disk)
     (small_disk / "filler").write_bytes(b"x" * (2**20 - 8192))
     settings = Settings(redis_url="", run="r", name="n")
 
     def run() -> None:
         with running("learner", settings):
             for number in range(10_000):
-                record._append("metrics.jsonl", {"kind": "step", "version": number})
+                record.add(LifeLine(incarnation=1, version=number))
 
     with pytest.raises(SystemExit) as ended:
         run()
@@ -260,7 +277,7 @@ def test_a_record_that_finds_the_disk_full_ends_the_process_with_one_line(small_
     assert f"learner: the disk is full (writing {small_disk / 'metrics.jsonl'})" in line
     torn = (small_disk / "metrics.jsonl").read_bytes()
     (small_disk / "filler").unlink()
-    Record(small_disk, recipe)
+    RecordWriter(small_disk)
     lines = (small_disk / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["version"] for line in lines] == list(range(torn.count(b"\n")))
 
@@ -268,7 +285,7 @@ def test_a_record_that_finds_the_disk_full_ends_the_process_with_one_line(small_
 def test_a_line_that_an_earlier_life_did_not_finish_is_cut_off(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"kind": "step"}\n{"kind": "st')
-    Record(tmp_path, load(TOY))
+    RecordWriter(tmp_path)
     assert path.read_text() == '{"kind": "step"}\n'
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.learner import inventory
+from openrs_core.record import inventory
+from services.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 TOY = str(ROOT / "recipes" / "toy.toml")
@@ -20,7 +21,7 @@ def openrs(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [[], ["up"], ["sampler"], ["learner"], ["scorer"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["dead"], *([each.__name__] for each in COMMANDS)])
 def test_help_imports_nothing_heavy(command):
     """`--help` must not wait for torch, vllm, transformers or DeepSpeed."""
     code = (
@@ -28,6 +29,20 @@ def test_help_imports_nothing_heavy(command):
         f"try: app({[*command, '--help']!r})\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'vllm', 'transformers', 'deepspeed', 'math_verify', 'datasets'}\n"
         "sys.exit(','.join(heavy & set(sys.modules)) or 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("module", ["loop", "main", "recorder", "health", "algorithm.sequences"])
+def test_the_learners_loop_needs_no_torch(module):
+    """Only its trainer does: what decides about training can be read and tested without."""
+    heavy = {"torch", "transformers", "deepspeed", "datasets"}
+    code = (
+        f"import sys\nimport services.learner.{module}\n"
+        f"sys.exit(','.join({heavy} & set(sys.modules)) or 0)"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
@@ -67,7 +82,7 @@ NOWHERE = ["--redis", "redis://127.0.0.1:1"]
         (["export", "nowhere", "out"], "checkpoint nowhere"),
         (["toy", "."], "directory . exists"),
         (["config", TOY, "--set", "toy.terms=99"], "toy.terms is 99"),
-        (["dead", "requeue", "nope", "1-1"], "run 'nope': no Redis of it"),
+        (["dead", "requeue", "nope", "1-1"], "run 'nope': runs/nope names no Redis"),
         (["scorer", "--recipe", TOY, *NOWHERE, "--name", "x" * 1001], "--name of 1001 characters"),
     ],
 )

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrs_core import codec
-from openrs_core.codec import SCHEMA, decode, encode
 from openrs_core.errors import DecodeError
-from openrs_core.messages import Prompt, RolloutGroup, ScoredGroup, WeightsManifest
+from openrs_core.wire import codec
+from openrs_core.wire.codec import SCHEMA, decode, encode
+from openrs_core.wire.messages import Prompt, RolloutGroup, ScoredGroup, WeightsManifest
 from tests.builders import a_manifest, a_prompt, a_scored_group
 from tests.strategies import manifests, notes, prompts, rollout_groups, scored_groups
 

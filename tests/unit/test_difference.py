@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 
 from openrs_core.weights import Layout
-from services.learner.difference import Difference, changed_on_device, spec
+from services.learner.trainer.difference import Difference, changed_on_device, spec
 from tests.weights import difference, pairs
 
 

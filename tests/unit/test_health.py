@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from openrs_core.recipe import Learner
+from openrs_core.recipe.learner import LearnerSection
 from services.learner.health import SETTLING_STEPS, SHARE, Health
-from services.learner.trainer import StepStats
+from services.learner.step import StepStats
 
 
-def rules(**changes) -> Learner:
-    return Learner(steps=9, groups_per_step=1, group_size=2, **changes)
+def rules(**changes) -> LearnerSection:
+    return LearnerSection(steps=9, groups_per_step=1, group_size=2, **changes)
 
 
 def a_step(norm: float, skipped: str = "", loss: float = 0.5) -> StepStats:

@@ -64,6 +64,48 @@ def test_no_file_runs_what_it_loads(path):
         assert given.get("check_hostname") in {None, "True"}
 
 
+AT_HOME = {
+    "torch": ("services/learner/trainer/", "services/sampler/", "services/model/", "services/toy/"),
+    "transformers": ("services/learner/", "services/sampler/", "services/toy/"),
+    "vllm": ("services/sampler/",),
+    "deepspeed": ("services/learner/trainer/",),
+    "math_verify": ("services/scorer/verifier.py",),
+    "datasets": ("services/issuing/problems.py",),
+    "huggingface_hub": ("services/model",),
+}
+"""Where each heavy library may be imported, at the top of a file or inside a function."""
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name)
+def test_a_heavy_library_is_imported_only_where_it_is_at_home(path):
+    strangers = {library for library in AT_HOME if not name(path).startswith(AT_HOME[library])}
+    assert not imported(path) & strangers
+
+
+@pytest.mark.parametrize("library", AT_HOME)
+def test_every_home_of_a_heavy_library_is_lived_in(library):
+    """A place that no longer imports it is struck from the list."""
+    users = [name(path) for path in PRODUCT if library in imported(path)]
+    for home in AT_HOME[library]:
+        assert any(user.startswith(home) for user in users), home
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_no_test_leans_on_a_benchmark(path):
+    assert "benchmarks" not in imported(path)
+
+
 @pytest.mark.parametrize("path", PRODUCT, ids=name)
 def test_no_file_is_a_drawer_for_everything(path):
     assert path.stem not in {"utils", "helpers", "common", "misc"}

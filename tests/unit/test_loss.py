@@ -22,16 +22,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from openrs_core.recipe import Learner
-from services.learner.batch import Sequence, assemble, token_weights
-from services.learner.loss import k3, token_loss
-from services.learner.policy import Policy, load_policy
-from tests.tiny_model import tiny_recipe, write_tiny_model
+from openrs_core.recipe.learner import LearnerSection
+from services.learner.algorithm.aggregation import token_weights
+from services.learner.trainer.loss import k3, token_loss
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss.json"
 TOLERANCE = 1e-6
 MAX_TOKENS = 16
-KL_WEIGHT = 0.04
+KL_WEIGHT, SIZE = 0.04, {"steps": 1, "groups_per_step": 2, "group_size": 4}
 RATIO_CAP = 5.0
 RATIOS = (0.3, 0.79, 0.81, 1.0, 1.19, 1.21, 1.27, 1.29, 3.9, 4.1, 4.9, 5.1)
 """Both sides of every clip: 0.8, 1.2, 1.28, 4 and 5."""
@@ -60,14 +58,14 @@ class Case:
 
     def __str__(self) -> str:
         """As it is named in reports and in the golden file."""
-        behaviour = "off_policy" if self.off_policy else "on_policy"
-        return f"{self.variant}-{self.aggregation}-{behaviour}-{'kl' if self.kl else 'no_kl'}"
+        off, kl = "off" if self.off_policy else "on", "kl" if self.kl else "no_kl"
+        return f"{self.variant}-{self.aggregation}-{off}_policy-{kl}"
 
     @property
-    def rules(self) -> Learner:
+    def rules(self) -> LearnerSection:
         """The recipe's learner section for it."""
-        size = {"steps": 1, "groups_per_step": 2, "group_size": 4}
-        return Learner(**size, **VARIANTS[self.variant], kl_weight=KL_WEIGHT if self.kl else 0.0)
+        weight = KL_WEIGHT if self.kl else 0.0
+        return LearnerSection(**SIZE, **VARIANTS[self.variant], kl_weight=weight)
 
 
 CASES = [Case(*parts) for parts in product(VARIANTS, TRL_NAMES, (False, True), (False, True))]
@@ -368,26 +366,6 @@ def test_k3_is_zero_for_equal_policies_and_positive_for_others() -> None:
     assert (k3(logprobs, logprobs.flip(0)) > 0).all()
 
 
-# --- temperature -------------------------------------------------------------------------------
-
-SEQUENCE = Sequence(tuple(range(5, 12)), tuple(range(40, 49)), (-1.0,) * 9, 1.0, 1 / 9)
-
-
-def policy_at(model: str, temperature: float) -> Policy:
-    return load_policy(tiny_recipe(model, sampler={"temperature": temperature}), model)
-
-
-def test_logprobs_are_those_of_the_distribution_that_was_sampled(tmp_path: Path) -> None:
-    """Open-RS trained at temperature 1 on what was drawn at 0.7."""
-    tiny, batch = write_tiny_model(tmp_path), assemble([SEQUENCE], "padded", pad=0)
-    policy = policy_at(tiny, 0.7)
-    found = policy(batch)[0].detach()
-    logits = policy.model(input_ids=batch.input_ids).logits[0, batch.index].detach()
-    expected = (logits / 0.7).log_softmax(-1).gather(-1, batch.targets[:, None])[:, 0]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
-    assert (found - policy_at(tiny, 1.0)(batch)[0]).abs().min() > 1e-3
-
-
 if __name__ == "__main__":
     drawn = draw_groups()
     results = {str(case): trl_result(load_trl(), case, drawn) for case in CASES}
@@ -395,5 +373,6 @@ if __name__ == "__main__":
         f'"{name}": ' + json.dumps({"loss": loss, "gradient": [float(f"{g:.8g}") for g in slopes]})
         for name, (loss, slopes) in results.items()
     ]
-    rows = json.dumps(drawn)
-    GOLDEN.write_text(f'{{"groups": {rows},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n")
+    GOLDEN.write_text(
+        f'{{"groups": {json.dumps(drawn)},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n"
+    )

@@ -1,7 +1,11 @@
-"""What a process does with memory it has freed."""
+"""What a process does with memory it has freed, and what it says of its heap."""
 
 import subprocess
 import sys
+
+import numpy as np
+
+from openrs_core.memory import heap
 
 TRIAL = """
 import resource, numpy as np
@@ -29,3 +33,12 @@ def faults(*, keep: bool) -> int:
 
 def test_a_block_that_was_freed_is_used_again():
     assert faults(keep=True) < faults(keep=False) / 2
+
+
+def test_the_heap_tells_what_is_in_use_from_what_is_kept():
+    """What is used counts while it is held, and no longer; Python's own objects are not in it."""
+    size, before = 32 << 20, heap().used
+    block = np.ones(size, np.uint8)
+    assert size <= heap().used - before < size * 1.1
+    del block
+    assert heap().used - before < size * 0.1

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from openrs_core.errors import RunError
+from openrs_core.errors import ProtocolError, RunError
 from openrs_core.weights import Layout, Snapshot, Tensor
-from services.sampler.places import Places, Read, Write, load
+from services.sampler.worker.places import Block, Places, joined
+from services.sampler.worker.watch import load
 from tests.weights import difference
 
 LAYOUT = Layout(
@@ -23,10 +24,11 @@ LAYOUT = Layout(
 
 class Fused(nn.Module):
     """Loads as a vLLM model does: q over k in one parameter, a padded and tied embedding, and of
-    the output the columns of one of two ranks."""
+    the output the columns of one of two workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: int = 1) -> None:
         super().__init__()
+        self.worker = worker
         self.embed = nn.Parameter(torch.zeros(8, 4, dtype=torch.bfloat16), requires_grad=False)
         self.head = self.embed
         self.qk = nn.Parameter(torch.zeros(6, 4, dtype=torch.bfloat16), requires_grad=False)
@@ -38,7 +40,7 @@ class Fused(nn.Module):
             if name == "embed.weight":
                 self.embed[:6].data.copy_(tensor)
             elif name == "out.weight":
-                self.out.data.copy_(tensor.narrow(1, 4, 4))
+                self.out.data.copy_(tensor.narrow(1, 4 * self.worker, 4))
             elif name == "norm.weight":
                 self.norm.data.copy_(tensor)
             else:
@@ -55,10 +57,9 @@ def state(model: nn.Module) -> dict[str, bytes]:
     return {n: p.flatten().view(torch.uint8).numpy().tobytes() for n, p in model.named_parameters()}
 
 
-def loaded(policy: Snapshot) -> Fused:
-    model = Fused()
-    Write(LAYOUT, policy.whole())(model)
-    return model
+def loaded(policy: Snapshot, worker: int = 1) -> tuple[Fused, Places]:
+    model = Fused(worker)
+    return model, load(model, LAYOUT, policy.whole())
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5], ids=["sparse", "dense"])
@@ -69,34 +70,65 @@ def test_a_written_change_equals_a_whole_load(share):
         for number in range(len(LAYOUT.tensors)):
             words = new.tensor(number)
             words[random.random(len(words)) < share] ^= 3
-        model = loaded(old)
-        Write(LAYOUT, difference(old, new))(model)
-        assert state(model) == state(loaded(new))
+        model, places = loaded(old)
+        places.write(model, difference(old, new))
+        assert state(model) == state(loaded(new)[0])
 
 
 def test_what_was_written_is_read_back():
-    """But for the columns that another rank has."""
-    model = loaded(a_policy(0))
-    Write(LAYOUT, difference(a_policy(0), a_policy(1)))(model)
+    """But for the columns that another worker has."""
+    model, places = loaded(a_policy(0))
+    places.write(model, difference(a_policy(0), a_policy(1)))
     expected = a_policy(1)
     expected.tensor(LAYOUT.number["out.weight"]).reshape(4, 8)[:, :4] = 0
-    assert Read(LAYOUT)(model).digest() == expected.digest()
+    assert joined(LAYOUT, places.read(model)).digest() == expected.digest()
+
+
+def test_what_two_workers_hold_makes_up_the_policy():
+    blocks = blocks_of_two_workers()
+    assert joined(LAYOUT, blocks).digest() == a_policy(1).digest()
+    q, out = (LAYOUT.number[name] for name in ("q.weight", "out.weight"))
+    assert [block.values.size for block in blocks if block.number == q] == [16, 16]
+    assert [block.values.size for block in blocks if block.number == out] == [16, 16]
+
+
+@pytest.mark.parametrize("stale", [0, 1], ids=["the first", "the second"])
+def test_two_workers_that_hold_different_values_are_found_out(stale):
+    """Of a tensor that each has whole; either may be the one that missed an update."""
+    workers = [loaded(a_policy(0), worker) for worker in range(2)]
+    model, places = workers[1 - stale]
+    new = a_policy(0)
+    new.tensor(LAYOUT.number["norm.weight"])[2] ^= 1
+    places.write(model, difference(a_policy(0), new))
+    blocks = [block for model, places in workers for block in places.read(model)]
+    with pytest.raises(ProtocolError, match=r"different values of norm\.weight"):
+        joined(LAYOUT, blocks)
+
+
+def blocks_of_two_workers() -> list[Block]:
+    """After a change that both have written."""
+    blocks = []
+    for worker in range(2):
+        model, places = loaded(a_policy(0), worker)
+        places.write(model, difference(a_policy(0), a_policy(1)))
+        blocks += places.read(model)
+    return blocks
 
 
 def test_a_tied_head_moves_with_its_embedding():
-    old, model = a_policy(0), loaded(a_policy(0))
+    old, (model, places) = a_policy(0), loaded(a_policy(0))
     new = old.copy()
     new.tensor(LAYOUT.number["embed.weight"])[5] ^= 1
     before = model.head[1, 1].item()
-    Write(LAYOUT, difference(old, new))(model)
+    places.write(model, difference(old, new))
     assert model.head[1, 1].item() != before
 
 
 def test_every_model_has_places_of_its_own():
-    one, other = loaded(a_policy(0)), loaded(a_policy(0))
-    Write(LAYOUT, difference(a_policy(0), a_policy(1)))(one)
-    assert state(one) == state(loaded(a_policy(1)))
-    assert state(other) == state(loaded(a_policy(0)))
+    (one, places), (other, _) = loaded(a_policy(0)), loaded(a_policy(0))
+    places.write(one, difference(a_policy(0), a_policy(1)))
+    assert state(one) == state(loaded(a_policy(1))[0])
+    assert state(other) == state(loaded(a_policy(0))[0])
 
 
 def test_a_tensor_that_is_kept_in_another_form_is_refused_by_name():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openrs_core.errors import RecipeError
-from openrs_core.recipe_file import differences, load, parse
+from openrs_core.recipe.file import differences, load, parse
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
@@ -44,11 +44,6 @@ def test_a_mistake_is_named_with_its_remedy(override, said):
     with pytest.raises(RecipeError, match=said) as error:
         load(TOY, [override])
     assert "\n" not in str(error.value)
-
-
-def test_weights_that_no_worker_holds_whole_cannot_be_compared():
-    with pytest.raises(RecipeError, match=r"check_weights is true and .*tensor_parallel is 2"):
-        load(TOY, ["sampler.check_weights=true", "sampler.tensor_parallel=2"])
 
 
 def test_a_missing_file_is_named():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from openrs_core.recipe import Cosine, Scorer
+from openrs_core.recipe.scorer import CosineSection, ScorerSection
 from services.scorer.answer import final_answer, is_unevaluated
 from services.scorer.rewards import cosine, has_format, score
 
@@ -82,7 +82,7 @@ def test_one_think_end_is_the_format_reward_of_open_rs(text, fits):
     assert has_format(text, "one_think_end") is fits
 
 
-AS_SHIPPED = Cosine(
+AS_SHIPPED = CosineSection(
     max_length=3584, unit="characters", clamp=False, correct=(1.0, 0.5), incorrect=(0.0, -0.5)
 )
 
@@ -106,7 +106,7 @@ def test_the_cosine_as_open_rs_shipped_it(length, correct, expected):
 
 
 def test_the_cosine_as_it_was_meant_stops_at_the_limit():
-    rules = Cosine(max_length=100)
+    rules = CosineSection(max_length=100)
     assert cosine(100, True, rules) == cosine(1000, True, rules) == pytest.approx(0.5)
     assert cosine(0, False, rules) == pytest.approx(-1.0)
     assert cosine(100, False, rules) == pytest.approx(-0.5)
@@ -114,7 +114,7 @@ def test_the_cosine_as_it_was_meant_stops_at_the_limit():
 
 
 def test_the_reward_is_the_weighted_sum_of_its_components():
-    rules = Scorer(weights={"accuracy": 1.0, "format": 0.2})
+    rules = ScorerSection(weights={"accuracy": 1.0, "format": 0.2})
     found = score(CAREFUL, 20, "correct", rules)
     assert found.components == {"accuracy": 1.0, "format": 1.0}
     assert found.reward == pytest.approx(1.2)
@@ -124,13 +124,15 @@ def test_the_reward_is_the_weighted_sum_of_its_components():
 @pytest.mark.parametrize("verdict", ["timeout", "error"])
 def test_nothing_is_earned_or_lost_when_nobody_knows(verdict):
     """Not even a good format: the verdict says that this is no judgement of the answer."""
-    rules = Scorer(weights={"accuracy": 1.0, "format": 0.2, "cosine": 1.0})
+    rules = ScorerSection(weights={"accuracy": 1.0, "format": 0.2, "cosine": 1.0})
     assert score(CAREFUL, 20, verdict, rules).reward == 0.0
 
 
 def test_length_is_counted_in_what_the_recipe_says():
-    by_tokens = Scorer(weights={"cosine": 1.0}, cosine=Cosine(max_length=10))
-    by_characters = Scorer(weights={"cosine": 1.0}, cosine=Cosine(max_length=10, unit="characters"))
+    by_tokens = ScorerSection(weights={"cosine": 1.0}, cosine=CosineSection(max_length=10))
+    by_characters = ScorerSection(
+        weights={"cosine": 1.0}, cosine=CosineSection(max_length=10, unit="characters")
+    )
     text = "x" * 10
     assert score(text, 0, "correct", by_tokens).reward == pytest.approx(1.0)
     assert score(text, 0, "correct", by_characters).reward == pytest.approx(0.5)

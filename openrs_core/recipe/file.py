@@ -1,0 +1,110 @@
+"""Recipes as files: reading them, naming what is wrong with them, comparing two.
+
+recipe = load("recipes/toy.toml", ["learner.lr=2e-6"])
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from openrs_core.errors import RecipeError
+from openrs_core.recipe.training import TrainingRecipe
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:
+    """The recipe in a TOML file or a run's `recipe.json`, with `section.key=value` overrides.
+
+    Raises:
+        RecipeError: no such file, no TOML, or a key or value that is refused.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise RecipeError(
+            f"recipe {path}: {error.strerror}; give the path of a .toml file"
+        ) from error
+    except ValueError as error:  # what TOML, JSON and UTF-8 decoding raise
+        raise RecipeError(f"recipe {path}: cannot be read: {error}") from error
+    for override in overrides:
+        _apply(table, override)
+    return parse(table, source=str(path))
+
+
+def parse(table: Mapping[str, Any], source: str) -> TrainingRecipe:
+    """The recipe in a table.
+
+    Raises:
+        RecipeError: naming the source, the field, its value and the remedy.
+    """
+    try:
+        return TrainingRecipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {source}: {_first_fault(error)}") from error
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Where two resolved recipes differ: `learner.lr: 1e-06 here, 2e-06 there`."""
+    left, right = dict(_flat(ours)), dict(_flat(theirs))
+    return [
+        f"{key}: {left.get(key)!r} here, {right.get(key)!r} there"
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key) != right.get(key)
+    ]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: expected KEY=VALUE, e.g. learner.lr=2e-6")
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override}: {section!r} is a value, not a section")
+    table[name] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    """The text as a TOML value; as a string if it is not TOML, so strings need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    path = [str(part) for part in fault["loc"]]
+    if fault["type"] == "extra_forbidden":
+        return _unknown_key(path)
+    if fault["type"] == "missing":
+        return f"{'.'.join(path)} is missing; add it"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not path or path == ["__root__"]:
+        return message
+    return f"{'.'.join(path)} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _unknown_key(path: list[str]) -> str:
+    section: Any = TrainingRecipe
+    for part in path[:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields) if hasattr(section, "model_fields") else get_args(section)
+    close = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+    return f"{'.'.join(path)} is no key of a recipe; {hint}"

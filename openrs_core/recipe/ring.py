@@ -1,0 +1,58 @@
+"""What every recipe holds: all that a sampler, a scorer and whoever issues prompts need to know.
+
+A client of the ring has sections of its own beside these: the learner's are in `training`.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from openrs_core.recipe.data import DataSection
+from openrs_core.recipe.model import ModelSection
+from openrs_core.recipe.sampler import SamplerSection
+from openrs_core.recipe.scorer import ScorerSection
+from openrs_core.recipe.section import Count, Section
+from openrs_core.recipe.toy import ToySection
+
+
+class RingRecipe(Section):
+    """Everything that decides what goes round in a ring, whoever its client is."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+    """Lower-case letters, digits, `-`, `_` and `.`; run ids begin with it."""
+    seed: Count = 0
+    """Of the data order, the sampler and the toy model."""
+    redelivery_seconds: Annotated[float, Field(ge=1)] = 120.0
+    """Work whose owner fell silent this long is given to another; longer than a weight load."""
+    model: ModelSection
+    data: DataSection
+    sampler: SamplerSection = SamplerSection()
+    scorer: ScorerSection = ScorerSection()
+    toy: ToySection = ToySection()
+
+    @model_validator(mode="after")
+    def _model_possible(self) -> "RingRecipe":
+        """Refuse a model that does not know the task."""
+        if (self.data.train == "toy") != (self.model.path == "toy"):
+            raise ValueError(
+                f"model.path is {self.model.path!r} and data.train is {self.data.train!r}: the toy "
+                "model knows only the toy task; set both to 'toy' or neither"
+            )
+        return self
+
+    @property
+    def longest_sequence(self) -> int:
+        """Tokens that a prompt and its completion may have together."""
+        return self.data.max_prompt_tokens + self.sampler.max_tokens
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value in force, defaults included, as JSON-able values."""
+        return self.model_dump(mode="json")
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal recipes."""
+        text = json.dumps(self.resolved(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

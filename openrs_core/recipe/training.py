@@ -1,0 +1,45 @@
+"""A recipe for training: the ring's, and what the learner is to do with what comes back."""
+
+from pydantic import model_validator
+
+from openrs_core.recipe.evaluation import EvaluationSection
+from openrs_core.recipe.learner import LearnerSection
+from openrs_core.recipe.ring import RingRecipe
+
+
+class TrainingRecipe(RingRecipe):
+    """Everything that decides what a training run does."""
+
+    learner: LearnerSection
+    evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="after")
+    def _learner_possible(self) -> "TrainingRecipe":
+        """Refuse groups that no sampler could take, and sequences that no rank could."""
+        if self.sampler.max_sequences < self.learner.group_size:
+            raise ValueError(
+                f"sampler.max_sequences is {self.sampler.max_sequences}, less than one group "
+                f"(learner.group_size = {self.learner.group_size}); raise it"
+            )
+        if self.learner.tokens_per_micro_batch < self.longest_sequence:
+            raise ValueError(
+                f"learner.tokens_per_micro_batch is {self.learner.tokens_per_micro_batch}, but one "
+                f"sequence may have {self.longest_sequence} tokens (data.max_prompt_tokens + "
+                "sampler.max_tokens); raise it or lower those"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _evaluation_possible(self) -> "TrainingRecipe":
+        """Refuse an evaluation that no sampler could take."""
+        if self.evaluation.samples > self.sampler.max_sequences:
+            raise ValueError(
+                f"evaluation.samples is {self.evaluation.samples}, more than a sampler takes "
+                f"(sampler.max_sequences = {self.sampler.max_sequences}); lower it or raise that"
+            )
+        if self.evaluation.max_tokens > self.sampler.max_tokens:
+            raise ValueError(
+                f"evaluation.max_tokens is {self.evaluation.max_tokens}, longer than the model is "
+                f"run with (sampler.max_tokens = {self.sampler.max_tokens}); lower it or raise that"
+            )
+        return self

@@ -1,0 +1,81 @@
+"""The one reader of a run's record: it follows the lines as they are written.
+
+A last line that is not whole yet is left for the next look. Steps that a later life of the learner
+made void, because it began again below them, are dropped.
+"""
+
+from pathlib import Path
+
+from openrs_core.errors import RecordError, RunError
+from openrs_core.record.directory import METRICS
+from openrs_core.record.lines import (
+    EvaluationLine,
+    LifeLine,
+    Line,
+    SkippedLine,
+    StepLine,
+    WeightsLine,
+    read,
+)
+
+
+class RecordReader:
+    """What a run has recorded so far; `follow` brings it up to date."""
+
+    def __init__(self, directory: Path) -> None:
+        """Nothing is read yet; the directory need not exist."""
+        self._path, self._offset, self._number = directory / METRICS, 0, 0
+        self.lives: list[LifeLine] = []
+        self.steps: list[StepLine] = []
+        """Those that made the present weights."""
+        self.skipped: list[SkippedLine] = []
+        self.evaluations: list[EvaluationLine] = []
+        self.weights: list[WeightsLine] = []
+
+    def follow(self) -> list[Line]:
+        """Take up the lines that are new, and return them.
+
+        Raises:
+            RunError: a whole line is no line of a record: somebody has altered it.
+        """
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            whole = file.read().rpartition(b"\n")
+        self._offset += len(whole[0]) + len(whole[1])
+        found = [self._read(text) for text in whole[0].splitlines()]
+        for line in found:
+            self._take(line)
+        return found
+
+    def _read(self, text: bytes) -> Line:
+        self._number += 1
+        try:
+            return read(text)
+        except RecordError as error:
+            raise RunError(
+                f"record {self._path} line {self._number} cannot be read ({error}); it was altered "
+                "or is of another openrs: put it right or remove it"
+            ) from error
+
+    def _take(self, line: Line) -> None:
+        match line:
+            case LifeLine():
+                self.lives.append(line)
+                self.steps = [step for step in self.steps if step.version <= line.version]
+            case StepLine():
+                self.steps.append(line)
+            case SkippedLine():
+                self.skipped.append(line)
+            case EvaluationLine():
+                self.evaluations.append(line)
+            case WeightsLine():
+                self.weights.append(line)
+
+
+def read_record(directory: Path) -> RecordReader:
+    """All that the run in a directory has recorded up to now."""
+    reader = RecordReader(directory)
+    reader.follow()
+    return reader

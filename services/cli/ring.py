@@ -1,0 +1,125 @@
+"""Commands that start processes: `up` the whole ring, `sampler`, `scorer`, `learner` one each."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openrs_core import log
+from openrs_core.lifecycle import Settings
+from openrs_core.recipe.file import load
+from services.cli.options import (
+    LOCAL_REDIS,
+    LogFormat,
+    MetricsAddress,
+    MetricsPort,
+    Name,
+    Overrides,
+    RecipeArgument,
+    RecipePath,
+    RedisUrl,
+    Run,
+    RunsDirectory,
+    redis_option,
+)
+
+
+def up(
+    recipe: RecipeArgument,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Run id; default: the recipe's name and the time.")
+    ] = None,
+    redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
+    runs: RunsDirectory = Path("runs"),
+    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
+    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that --run names.")
+    ] = False,
+    restarts: Annotated[
+        int, typer.Option(min=0, help="Most restarts of one process within ten minutes.")
+    ] = 10,
+    overrides: Overrides = None,
+) -> None:
+    """Start the whole ring on this machine, show it, and stop it in order."""
+    from services.supervisor.main import Plan, main
+
+    plan = Plan(
+        run=run, redis_url=redis, runs=runs, samplers=samplers, scorers=scorers, resume=resume,
+        restarts=restarts,
+    )  # fmt: skip
+    sys.exit(main(recipe, overrides or [], plan))
+
+
+def sampler(
+    recipe: RecipePath,
+    run: Run,
+    redis: RedisUrl = LOCAL_REDIS,
+    name: Name = None,
+    metrics_port: MetricsPort = None,
+    metrics_address: MetricsAddress = "127.0.0.1",
+    log_format: LogFormat = "plain",
+    overrides: Overrides = None,
+) -> None:
+    """Sample completions with vLLM; start as many as you have GPUs for."""
+    from services.sampler.main import main
+
+    name = name or _own_name("sampler")
+    settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
+    main(load(recipe, overrides or []), settings)
+
+
+def scorer(
+    recipe: RecipePath,
+    run: Run,
+    redis: RedisUrl = LOCAL_REDIS,
+    name: Name = None,
+    metrics_port: MetricsPort = None,
+    metrics_address: MetricsAddress = "127.0.0.1",
+    log_format: LogFormat = "plain",
+    overrides: Overrides = None,
+) -> None:
+    """Score completions with math-verify; needs neither torch nor a GPU."""
+    from services.scorer.main import main
+
+    name = name or _own_name("scorer")
+    settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
+    main(load(recipe, overrides or []), settings)
+
+
+def learner(
+    recipe: RecipePath,
+    run: Run,
+    redis: RedisUrl = LOCAL_REDIS,
+    runs: RunsDirectory = Path("runs"),
+    metrics_port: MetricsPort = None,
+    metrics_address: MetricsAddress = "127.0.0.1",
+    log_format: LogFormat = "plain",
+    overrides: Overrides = None,
+) -> None:
+    """Train with DeepSpeed; goes on from the run's newest checkpoint. One per run."""
+    from services.learner.main import main
+
+    settings = _settings(run, "learner", redis, metrics_port, metrics_address, log_format)
+    main(load(recipe, overrides or []), settings, runs)
+
+
+def _settings(
+    run: str,
+    name: str,
+    redis: str,
+    metrics_port: int | None,
+    metrics_address: str,
+    log_format: log.Format,
+) -> Settings:
+    return Settings(
+        redis_url=redis, run=run, name=name,
+        metrics_port=metrics_port, metrics_address=metrics_address, log_format=log_format,
+    )  # fmt: skip
+
+
+def _own_name(role: str) -> str:
+    return f"{role}-{socket.gethostname()}-{os.getpid()}"

@@ -1,0 +1,43 @@
+"""Is a scored group what was issued? Pure: no clock, no I/O.
+
+A message that decodes is well-formed; that does not make it the answer to a prompt of ours.
+"""
+
+from dataclasses import fields, replace
+
+from openrs_core.ledger import Policy
+from openrs_core.wire.messages import Completion, Prompt, ScoredGroup
+
+
+def fault(group: ScoredGroup, issued: Prompt, reached: Policy, vocabulary: int) -> str:
+    """Why a group cannot be trained on or evaluated; empty when it can.
+
+    `issued` is the prompt as it was sent; only the time may differ, where it was sent again.
+    """
+    came = replace(group.rollout.prompt, issued_at=issued.issued_at)
+    if differing := [f.name for f in fields(Prompt) if _of(came, f.name) != _of(issued, f.name)]:
+        return f"not as it was issued: {', '.join(differing)}"
+    faults = (_completion_fault(each, reached, vocabulary) for each in group.rollout.completions)
+    return next((found for found in faults if found), "")
+
+
+def _of(prompt: Prompt, name: str) -> object:
+    return getattr(prompt, name)
+
+
+def _completion_fault(completion: Completion, reached: Policy, vocabulary: int) -> str:
+    if not completion.token_ids:
+        return "a completion without tokens"
+    if (largest := max(completion.token_ids)) >= vocabulary:
+        return f"token {largest}, the vocabulary has {vocabulary}"
+    for run in completion.policies:
+        if not _is_known(run.incarnation, run.version, reached):
+            return f"policy {run.incarnation}:{run.version} was never published"
+    return ""
+
+
+def _is_known(incarnation: int, version: int, reached: Policy) -> bool:
+    """Could this policy have been published? How far an earlier life came is not known here."""
+    if incarnation == reached.incarnation:
+        return version <= reached.version
+    return 1 <= incarnation < reached.incarnation

@@ -1,0 +1,197 @@
+"""What the learner puts on record, and the gauges that say the same to Prometheus.
+
+The lines themselves are `openrs_core.record.lines`; here they are made of what a step was.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any, get_args
+
+from openrs_core import metrics
+from openrs_core.ledger import Policy
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.directory import SUMMARY, write_whole
+from openrs_core.record.lines import (
+    EvaluationLine,
+    GroupOrigin,
+    LifeLine,
+    SampleLine,
+    SkippedLine,
+    Spent,
+    StepLine,
+    WeightsLine,
+)
+from openrs_core.record.reader import read_record
+from openrs_core.record.writer import RecordWriter
+from openrs_core.wire.messages import WeightsManifest
+from services.learner.admission import Collected
+from services.learner.step import SkipReason, StepStats
+
+
+class Recorder:
+    """Writes the record of one run."""
+
+    def __init__(self, directory: Path, recipe: TrainingRecipe) -> None:
+        self._directory, self._recipe = directory, recipe
+        self._writer = RecordWriter(directory)
+        metrics.STEPS_WANTED.set(recipe.learner.steps)
+        for reason in get_args(SkipReason):
+            if reason:  # from 0 on: Prometheus sees no increase in a series that begins with 1
+                metrics.STEPS_SKIPPED.labels(reason)
+
+    @property
+    def last_incarnation(self) -> int:
+        """Of the latest life that began here; 0 before the first."""
+        lives = read_record(self._directory).lives
+        return max((life.incarnation for life in lives), default=0)
+
+    def has_evaluated(self, version: int) -> bool:
+        """Is the evaluation of this version on record, in all its modes?"""
+        done = read_record(self._directory).evaluations
+        found = {line.mode for line in done if line.version == version}
+        return found >= ({"sampled", "greedy"} if self._recipe.evaluation.greedy else {"sampled"})
+
+    def life(self, policy: Policy) -> None:
+        """A life of the learner begins with this policy."""
+        self._writer.add(LifeLine(incarnation=policy.incarnation, version=policy.version))
+
+    def step(
+        self, made: Policy, groups: Sequence[Collected], stats: StepStats, lr: float, spent: Spent
+    ) -> None:
+        """One optimizer step, which made the policy `made`."""
+        line = _step_line(made, groups, stats, lr, spent)
+        self._writer.add(line)
+        self._writer.sample(_sample(made, groups[0]))
+        _observe(line)
+
+    def skipped(
+        self, policy: Policy, groups: Sequence[Collected], stats: StepStats, reason: str
+    ) -> None:
+        """One step that was not made; the policy stays `policy`."""
+        line = SkippedLine(
+            version=policy.version,
+            incarnation=policy.incarnation,
+            reason=reason,
+            loss=_finite(stats.loss),
+            grad_norm=_finite(stats.grad_norm),
+            groups=tuple(map(_origin, groups)),
+        )
+        self._writer.add(line)
+        metrics.STEPS_SKIPPED.labels(stats.skipped).inc()
+
+    def evaluated(self, line: EvaluationLine) -> None:
+        """One finished evaluation."""
+        self._writer.add(line)
+        metrics.HELD_OUT.labels(line.mode).set(line.accuracy)
+
+    def published(self, manifest: WeightsManifest) -> None:
+        """One finished publication of weights."""
+        line = WeightsLine(
+            time=manifest.published_at, version=manifest.version,
+            incarnation=manifest.incarnation, form=manifest.form, size=manifest.size,
+            whole_size=manifest.whole_size, values=manifest.values, seconds=manifest.seconds,
+        )  # fmt: skip
+        self._writer.add(line)
+
+    def summary(self, balance: dict[str, int], wall_seconds: float) -> dict[str, Any]:
+        """The run in one line, from what was recorded; also kept as summary.json."""
+        record = read_record(self._directory)
+        sampled = [line for line in record.evaluations if line.mode == "sampled"]
+        first, last = (sampled[0], sampled[-1]) if sampled else (None, None)
+        found = {
+            "held_out_before": first and first.accuracy,
+            "held_out_after": last and last.accuracy,
+            "problems": last.problems if last else 0,
+            "steps": len(record.steps),
+            "completions": sum(step.completions for step in record.steps),
+            "max_staleness": max(map(_staleness, record.steps), default=0),
+            "staleness_bound": self._recipe.learner.max_staleness,
+            "tokens_before": first and first.tokens,
+            "tokens_after": last and last.tokens,
+            "wall_seconds": round(wall_seconds, 1),
+            "groups": balance,
+        }
+        write_whole(self._directory / SUMMARY, json.dumps(found) + "\n")
+        return found
+
+
+def _step_line(
+    made: Policy, groups: Sequence[Collected], stats: StepStats, lr: float, spent: Spent
+) -> StepLine:
+    drawn = [c for collected in groups for c in collected.group.rollout.completions]
+    scores = [score for collected in groups for score in collected.group.scores]
+    facts = {name: value for name, value in asdict(stats).items() if name != "skipped"}
+    return StepLine(
+        version=made.version,
+        incarnation=made.incarnation,
+        reward=fmean(score.reward for score in scores),
+        components=_components(groups),
+        accuracy=fmean(score.verdict == "correct" for score in scores),
+        completion_tokens=fmean(len(completion.token_ids) for completion in drawn),
+        truncated=fmean(completion.finish_reason == "length" for completion in drawn),
+        staleness_max=max(collected.staleness for collected in groups),
+        staleness_mean=fmean(collected.staleness for collected in groups),
+        completions=len(drawn),
+        lr=lr,
+        **facts,
+        seconds=spent,
+        groups=tuple(map(_origin, groups)),
+    )
+
+
+def _sample(made: Policy, collected: Collected) -> SampleLine:
+    completion, score = collected.group.rollout.completions[0], collected.group.scores[0]
+    prompt = collected.group.rollout.prompt
+    return SampleLine(
+        version=made.version, prompt_id=prompt.prompt_id, answer=prompt.answer,
+        text=completion.text, verdict=score.verdict, reward=score.reward,
+    )  # fmt: skip
+
+
+def _components(groups: Iterable[Collected]) -> dict[str, float]:
+    scores = [score for collected in groups for score in collected.group.scores]
+    return {name: fmean(s.components[name] for s in scores) for name in scores[0].components}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _origin(collected: Collected) -> GroupOrigin:
+    runs = [
+        (run.incarnation, run.version)
+        for completion in collected.group.rollout.completions
+        for run in completion.policies
+    ]
+    return GroupOrigin(
+        group_id=collected.issued.group_id, position=collected.issued.position,
+        oldest=min(runs), newest=max(runs), staleness=collected.staleness,
+    )  # fmt: skip
+
+
+def _staleness(step: StepLine) -> int:
+    """The worst staleness of a step, from the recorded versions of its tokens."""
+    return max(group.staleness for group in step.groups)
+
+
+def _observe(line: StepLine) -> None:
+    metrics.LEARNER_VERSION.set(line.version)
+    metrics.REWARD.set(line.reward)
+    for name, value in line.components.items():
+        metrics.REWARD_COMPONENT.labels(name).set(value)
+    metrics.LENGTH.set(line.completion_tokens)
+    metrics.LOSS.set(line.loss)
+    metrics.GRAD_NORM.set(line.grad_norm)
+    metrics.ENTROPY.set(line.entropy)
+    metrics.MISMATCH_KL.set(line.mismatch_kl)
+    metrics.CLIPPED.set(line.clipped)
+    metrics.LEARNING_RATE.set(line.lr)
+    metrics.TOKENS_TRAINED.inc(line.tokens)
+    for group in line.groups:
+        metrics.STALENESS.observe(group.staleness)
+    for part, seconds in asdict(line.seconds).items():
+        metrics.STEP_SECONDS.labels(part).observe(seconds)

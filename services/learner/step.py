@@ -1,0 +1,40 @@
+"""What a step is made of and what it says of itself: plain facts, no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SkipReason = Literal["", "loss", "gradient", "spike"]
+"""Why a step was not made: its loss or its gradient is not finite, or the norm above the limit;
+empty: it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A prompt and one completion, as the loss sees them."""
+
+    prompt: tuple[int, ...]  # [P]
+    completion: tuple[int, ...]  # [T]
+    behaviour_logprobs: tuple[float, ...]  # [T]
+    advantage: float
+    weight: float
+    """Of each of its tokens in the batch's loss."""
+
+    @property
+    def length(self) -> int:
+        """Prompt and completion, in tokens."""
+        return len(self.prompt) + len(self.completion)
+
+
+@dataclass(frozen=True, slots=True)
+class StepStats:
+    """What one step did, over all ranks; means are per scored token unless said otherwise."""
+
+    loss: float
+    grad_norm: float
+    """Before clipping."""
+    entropy: float
+    mismatch_kl: float
+    ratio_max: float
+    clipped: float
+    tokens: int
+    skipped: SkipReason = ""

@@ -1,0 +1,111 @@
+"""Sequences with a weight per token -> micro-batches of tensors.
+
+The weights are fixed for the whole batch before it is cut (see `algorithm.aggregation`), so every
+cut into micro-batches, either layout and any number of ranks give the same gradient.
+"""
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from services.learner.step import Sequence
+
+Layout = Literal["padded", "packed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """What one forward and backward pass takes; N scored tokens."""
+
+    input_ids: Tensor  # [R, L] int64
+    position_ids: Tensor  # [R, L] int64
+    attention_mask: Tensor | None  # [R, L], None when packed: positions that restart say it
+    index: Tensor  # [N] int64, into the flattened [R * L]: the position that predicts the token
+    targets: Tensor  # [N] int64
+    behaviour_logprobs: Tensor  # [N] float32
+    advantages: Tensor  # [N] float32
+    weights: Tensor  # [N] float32
+
+    def to(self, device: torch.device) -> "MicroBatch":
+        """The same on another device."""
+        moved: dict[str, Any] = {
+            name: value.to(device) if value is not None else None
+            for name in self.__slots__
+            for value in [getattr(self, name)]
+        }
+        return MicroBatch(**moved)
+
+
+def cut(
+    sequences: Many[Sequence], budget: int, ranks: int, layout: Layout
+) -> list[list[list[Sequence]]]:
+    """Micro-batches for each rank: `[rank][micro-batch][sequence]`, equally many for every rank.
+
+    Longest first, so that rows of a padded micro-batch are of like length. A rank without work
+    of its own gets an empty micro-batch.
+    """
+    ordered = sorted(sequences, key=lambda sequence: sequence.length, reverse=True)
+    micro_batches: list[list[Sequence]] = []
+    for sequence in ordered:
+        if not micro_batches or not _fits(micro_batches[-1], sequence, budget, layout):
+            micro_batches.append([])
+        micro_batches[-1].append(sequence)
+    micro_batches += [[] for _ in range(-len(micro_batches) % ranks)]
+    return [micro_batches[rank::ranks] for rank in range(ranks)]
+
+
+def _fits(micro_batch: Many[Sequence], sequence: Sequence, budget: int, layout: Layout) -> bool:
+    if layout == "packed":
+        return sum(other.length for other in micro_batch) + sequence.length <= budget
+    return micro_batch[0].length * (len(micro_batch) + 1) <= budget  # the first is the longest
+
+
+def assemble(sequences: Many[Sequence], layout: Layout, pad: int) -> MicroBatch:
+    """Tensors of one micro-batch; an empty one is a single padding token with nothing scored."""
+    if not sequences:
+        return _tensors([[pad]], [[0]], None, [], [])
+    ids = [list(sequence.prompt + sequence.completion) for sequence in sequences]
+    positions = [list(range(len(row))) for row in ids]
+    if layout == "packed":
+        starts = [sum(len(row) for row in ids[:number]) for number in range(len(ids))]
+        joined = [list(chain.from_iterable(ids))]
+        return _tensors(joined, [list(chain.from_iterable(positions))], None, sequences, starts)
+    width = max(len(row) for row in ids)
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in ids]
+    padded = [row + [pad] * (width - len(row)) for row in ids]
+    counted = [row + [0] * (width - len(row)) for row in positions]
+    starts = [number * width for number in range(len(ids))]
+    return _tensors(padded, counted, mask, sequences, starts)
+
+
+def _tensors(
+    ids: list[list[int]],
+    positions: list[list[int]],
+    mask: list[list[int]] | None,
+    sequences: Many[Sequence],
+    starts: Many[int],
+) -> MicroBatch:
+    index = [
+        start + len(sequence.prompt) - 1 + offset
+        for sequence, start in zip(sequences, starts, strict=True)
+        for offset in range(len(sequence.completion))
+    ]
+
+    def per_token(values: Many[float]) -> Tensor:
+        spread = [v for s, v in zip(sequences, values, strict=True) for _ in s.completion]
+        return torch.tensor(spread, dtype=torch.float32)
+
+    return MicroBatch(
+        input_ids=torch.tensor(ids),
+        position_ids=torch.tensor(positions),
+        attention_mask=None if mask is None else torch.tensor(mask),
+        index=torch.tensor(index, dtype=torch.int64),
+        targets=torch.tensor([t for s in sequences for t in s.completion], dtype=torch.int64),
+        behaviour_logprobs=torch.tensor([x for s in sequences for x in s.behaviour_logprobs]),
+        advantages=per_token([s.advantage for s in sequences]),
+        weights=per_token([s.weight for s in sequences]),
+    )

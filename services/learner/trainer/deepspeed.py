@@ -1,0 +1,285 @@
+"""The training step under DeepSpeed.
+
+One process, or several under DeepSpeed's launcher: rank 0 calls `train`, `save` and `close`, the
+others `follow` and do the same work on their share of the micro-batches.
+
+The gradient is accumulated by hand: the boundary is set for every micro-batch, because DeepSpeed
+with its own count would drop all but the last.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from collections.abc import Sequence as Many
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.weights import Change, Layout, Snapshot
+from services.learner.step import Sequence, SkipReason, StepStats
+from services.learner.trainer import optimizer_state, ranks
+from services.learner.trainer.batch import MicroBatch, assemble, cut
+from services.learner.trainer.difference import Difference, spec
+from services.learner.trainer.guard import Guard
+from services.learner.trainer.loss import token_loss
+from services.learner.trainer.optimizer_state import Stored
+from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
+
+
+class DeepSpeedTrainer:
+    """The policy, its optimizer, and what they do."""
+
+    def __init__(self, recipe: TrainingRecipe, model: str) -> None:
+        ranks.join()
+        self._recipe, self._rules = recipe, recipe.learner
+        policy = load_policy_network(recipe, model)
+        self._pad = policy.model.config.pad_token_id or 0
+        self._tied = policy.model.config.tie_word_embeddings
+        self._engine = _initialize(policy, recipe)
+        optimizer_state.wake(self._engine, self._one_token())
+        self._guard = Guard(self._engine)
+        self._reference = self._load_reference(recipe, model)
+        self._difference = Difference(self._layout())
+
+    @property
+    def rank(self) -> int:
+        """0 leads."""
+        return dist.get_rank()
+
+    def train(
+        self, sequences: Many[Sequence], lr: float, norm_limit: float = math.inf
+    ) -> StepStats:
+        """One optimizer step on the whole batch (rank 0); none if it would do harm."""
+        packed = [asdict(sequence) for sequence in sequences]
+        self._tell({"do": "train", "sequences": packed, "lr": lr, "norm_limit": norm_limit})
+        return self._train(sequences, lr, norm_limit)
+
+    def save(self, directory: Path) -> None:
+        """Write masters and moments, with the help of every rank (rank 0)."""
+        self._tell({"do": "save", "directory": str(directory)})
+        self._save(directory)
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote, on every rank (rank 0).
+
+        Raises:
+            RunError: nothing is there, or it is of another model.
+        """
+        stored = Stored(directory)
+        stored.check(self._parameters())
+        self._tell({"do": "load"})
+        self._load(stored)
+
+    def close(self) -> None:
+        """Let the other ranks end (rank 0)."""
+        self._tell({"do": "close"})
+        ranks.leave()
+
+    def follow(self) -> None:
+        """Do what rank 0 does, until it closes (the other ranks)."""
+        while (order := self._hear())["do"] != "close":
+            if order["do"] == "train":
+                sequences = [_sequence(packed) for packed in order["sequences"]]
+                self._train(sequences, order["lr"], order["norm_limit"])
+            elif order["do"] == "save":
+                self._save(Path(order["directory"]))
+            elif order["do"] == "load":
+                self._load(None)
+            else:
+                for _ in self._named():  # help to gather what rank 0 looks at
+                    pass
+        ranks.leave()
+
+    def weights(self) -> Snapshot:
+        """The policy in the recipe's type; `change` counts from here (rank 0)."""
+        self._tell({"do": "gather"})
+        return self._difference.begin(self._named())
+
+    def change(self) -> Change:
+        """What the steps since `weights` or the last `change` did to the policy (rank 0)."""
+        self._tell({"do": "gather"})
+        return self._difference.take(self._named())
+
+    def write_model(self, directory: Path) -> None:
+        """A plain Hugging Face directory, without the tokenizer (rank 0)."""
+        self._tell({"do": "gather"})
+        tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in self._named()}
+        config = self._engine.module.model.config
+        directory.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(
+            tensors, directory / "model.safetensors", metadata={"format": "pt"}
+        )
+        (directory / "model.safetensors").chmod(0o644)  # like its neighbours, to be shared
+        config.save_pretrained(directory)
+
+    # --- every rank ------------------------------------------------------------------------
+
+    def _train(self, sequences: Many[Sequence], lr: float, norm_limit: float) -> StepStats:
+        size, rules = dist.get_world_size(), self._rules
+        ours = cut(sequences, rules.tokens_per_micro_batch, size, rules.layout)[self.rank]
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = lr
+        sums = torch.zeros(len(_SUMS), dtype=torch.float64)
+        for number, part in enumerate(ours):
+            batch = assemble(part, rules.layout, self._pad).to(self._engine.device)
+            self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
+            sums = _merge(sums, self._backward(batch, size))
+        total, ratio_max = self._over_all_ranks(sums)
+        skipped = self._guard.step(loss=total[0], norm_limit=norm_limit)
+        return self._stats(total, ratio_max, skipped)
+
+    def _backward(self, batch: MicroBatch, ranks: int) -> Tensor:
+        """Accumulate one micro-batch's gradient; its sums for the statistics."""
+        logprobs, entropy = self._engine(batch)
+        reference = self._reference_logprobs(batch)
+        losses = token_loss(
+            logprobs, batch.behaviour_logprobs, batch.advantages, self._rules, reference
+        )
+        loss = (losses.loss * batch.weights).sum()
+        # Our weights already say what each token counts: an average over ranks is undone
+        share = ranks if self._engine.gradient_average else 1
+        self._engine.backward((loss + 0 * logprobs.sum()) * share)
+        per_token = (entropy, losses.mismatch_kl, losses.clipped, torch.ones_like(entropy))
+        ratio_max = losses.ratio.max() if len(losses.ratio) else torch.tensor(0.0)
+        totals = [loss.detach(), *(values.detach().sum() for values in per_token), ratio_max]
+        return torch.stack([total.double().cpu() for total in totals])
+
+    def _over_all_ranks(self, sums: Tensor) -> tuple[list[float], float]:
+        total = sums.to(self._engine.device)
+        highest = total[-1:].clone()  # a maximum, not a sum: kept apart from what is added up
+        dist.all_reduce(total)
+        dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+        return total.tolist(), highest.item()
+
+    def _stats(self, total: list[float], ratio_max: float, skipped: SkipReason) -> StepStats:
+        loss, entropy, mismatch, clipped, tokens, _ = total
+        return StepStats(
+            loss=loss,
+            grad_norm=float(self._engine.get_global_grad_norm() or 0.0),
+            entropy=entropy / tokens,
+            mismatch_kl=mismatch / tokens,
+            ratio_max=ratio_max,
+            clipped=clipped / tokens,
+            tokens=int(tokens),
+            skipped=skipped,
+        )
+
+    def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
+        """A frozen copy of the base model, only where the loss asks for it."""
+        if not recipe.learner.kl_weight:
+            return None
+        return (
+            load_policy_network(recipe, model).to(self._engine.device).eval().requires_grad_(False)
+        )
+
+    def _reference_logprobs(self, batch: MicroBatch) -> Tensor | None:
+        if self._reference is None:
+            return None
+        with torch.no_grad():
+            logprobs: Tensor = self._reference(batch)[0]
+            return logprobs
+
+    def _save(self, directory: Path) -> None:
+        optimizer_state.save(self._engine, self._parameters(), directory)
+
+    def _load(self, stored: Stored | None) -> None:
+        optimizer_state.load(self._engine, self._parameters(), stored, self._one_token())
+
+    def _one_token(self) -> MicroBatch:
+        """The smallest batch there is."""
+        one = Sequence((self._pad,), (self._pad,), (0.0,), advantage=0.0, weight=0.0)
+        return assemble([one], self._rules.layout, self._pad).to(self._engine.device)
+
+    def _parameters(self) -> Iterator[tuple[str, Any]]:
+        for name, parameter in self._engine.module.model.named_parameters():
+            if not (self._tied and name == "lm_head.weight"):
+                yield name, parameter
+
+    def _layout(self) -> Layout:
+        """ZeRO-3 leaves a parameter's own shape in `ds_shape`."""
+        return Layout(
+            spec(name, parameter, getattr(parameter, "ds_shape", parameter.shape))
+            for name, parameter in self._parameters()
+        )
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor under the model's own name; with ZeRO-3 gathered, one at a time."""
+        for name, parameter in self._parameters():
+            with self._whole(parameter):
+                yield name, parameter.detach()
+
+    def _whole(self, parameter: Any) -> AbstractContextManager[Any]:
+        if self._rules.zero_stage < 3:
+            return nullcontext()
+        import deepspeed
+
+        gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters([parameter])
+        return gathered
+
+    def _tell(self, order: dict[str, Any]) -> None:
+        ranks.tell(order, self._engine.device)
+
+    def _hear(self) -> dict[str, Any]:
+        return ranks.hear(self._engine.device)
+
+
+_SUMS = ("loss", "entropy", "mismatch_kl", "clipped", "tokens", "ratio_max")
+
+
+def _merge(sums: Tensor, more: Tensor) -> Tensor:
+    """Add all but the last, which is a maximum."""
+    return torch.cat([sums[:-1] + more[:-1], torch.maximum(sums[-1:], more[-1:])])
+
+
+def _sequence(packed: dict[str, Any]) -> Sequence:
+    return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})
+
+
+def _initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed
+    import deepspeed.ops
+
+    # A C++ extension that takes minutes to compile, and that gloo does without
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    engine, *_ = deepspeed.initialize(
+        model=policy,
+        model_parameters=list(policy.parameters()),
+        config=_configuration(recipe),
+        dist_init_required=False,
+    )
+    return engine
+
+
+def _configuration(recipe: TrainingRecipe) -> dict[str, Any]:
+    rules, bfloat16 = recipe.learner, recipe.model.dtype == "bfloat16"
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,  # the boundary is set by hand
+        "gradient_clipping": rules.max_grad_norm,
+        "zero_optimization": {"stage": rules.zero_stage},
+        # Gradients are kept, and added up over micro-batches and ranks, in float32 (decision 0021)
+        "bf16": {"enabled": bfloat16, "immediate_grad_update": True},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "communication_data_type": "fp32",
+        "gradient_allreduce_op": "sum" if bfloat16 and rules.zero_stage < 3 else "mean",
+        "optimizer": {
+            "type": "AdamW",
+            "params": {
+                "lr": rules.lr,
+                "betas": list(rules.betas),
+                "weight_decay": rules.weight_decay,
+                "torch_adam": True,  # DeepSpeed's own would be compiled at start
+            },
+        },
+        "steps_per_print": 10**9,
+        "zero_allow_untested_optimizer": True,
+    }

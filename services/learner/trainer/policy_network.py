@@ -1,0 +1,78 @@
+"""The model as the loss needs it: log-probabilities of given tokens, without ever holding
+[tokens x vocabulary].
+
+The lm_head runs in float32 on chunks of the scored tokens only, recomputed in the backward pass;
+logits are divided by the sampling temperature, as the sampler's were.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from openrs_core.recipe.training import TrainingRecipe
+from services.learner.trainer.batch import MicroBatch
+
+CHUNK_TOKENS = 1024
+"""Rows of logits held at once: 600 MB in float32 for a vocabulary of 150,000."""
+
+
+class PolicyNetwork(nn.Module):
+    """A causal language model and its temperature."""
+
+    def __init__(self, model: PreTrainedModel, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy (nats) of each scored token: [N], [N], float32."""
+        hidden = self.model.model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
+        ).last_hidden_state
+        scored = hidden.flatten(0, 1)[batch.index]  # [N, H]
+        # Converted once, so that its gradient is summed over the chunks in float32
+        head = self.model.get_output_embeddings().weight.float()
+        logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
+        chunks = torch.split(scored, CHUNK_TOKENS), torch.split(batch.targets, CHUNK_TOKENS)
+        for rows, targets in zip(*chunks, strict=True):
+            chunk = checkpoint(_scored, rows, head, targets, self.temperature, use_reentrant=False)
+            logprobs.append(chunk[0])
+            entropy.append(chunk[1])
+        return torch.cat(logprobs), torch.cat(entropy) if entropy else logprobs[0].detach()
+
+
+def _scored(
+    rows: Tensor, head: Tensor, targets: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    logits = rows.float() @ head.T / temperature
+    normaliser = logits.logsumexp(-1)
+    chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    with torch.no_grad():
+        probabilities = (logits - normaliser.unsqueeze(-1)).exp()
+        entropy = normaliser - (probabilities * logits).sum(-1)
+    return chosen - normaliser, entropy
+
+
+def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork:
+    """The recipe's model as a policy, in the recipe's type."""
+    model = AutoModelForCausalLM.from_pretrained(
+        directory,
+        dtype=getattr(torch, recipe.model.dtype),
+        attn_implementation=_attention(recipe),
+        use_safetensors=True,  # no other form: they can hold code
+        trust_remote_code=False,
+    )
+    if recipe.learner.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return PolicyNetwork(model, recipe.sampler.temperature)
+
+
+def _attention(recipe: TrainingRecipe) -> str:
+    """Packed sequences want a kernel that skips what they do not attend to."""
+    from transformers.utils import is_flash_attn_2_available
+
+    wanted = recipe.learner.layout == "packed" and torch.cuda.is_available()
+    return "flash_attention_2" if wanted and is_flash_attn_2_available() else "sdpa"

@@ -1,0 +1,93 @@
+"""What the learner lets in, and what a sampler takes on: nothing but what was asked for."""
+
+from dataclasses import replace
+
+import pytest
+
+from openrs_core.ledger import Policy
+from openrs_core.wire.messages import PolicyRun, ScoredGroup
+from services.issuing.intake import fault
+from services.sampler.limits import Limits
+from tests.builders import a_prompt, a_scored_group
+
+NOW = Policy(2, 5)
+ISSUED = a_prompt()
+
+
+def changed(**changes) -> ScoredGroup:
+    """A group whose first completion differs from an honest one."""
+    group = a_scored_group(ISSUED)
+    first, *others = group.rollout.completions
+    completions = (replace(first, **changes), *others)
+    return replace(group, rollout=replace(group.rollout, completions=completions))
+
+
+def made_by(incarnation: int, version: int) -> ScoredGroup:
+    return changed(policies=(PolicyRun(incarnation=incarnation, version=version, count=2),))
+
+
+def test_what_was_issued_is_let_in_whenever_it_was_issued():
+    later = replace(ISSUED, issued_at=ISSUED.issued_at + 100)
+    assert fault(a_scored_group(later), ISSUED, NOW, 100) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"token_ids": (1, 2)}, "token_ids"),
+        ({"answer": "8"}, "answer"),
+        ({"prompt_id": "another"}, "prompt_id"),
+        ({"issued_version": 4}, "issued_version"),
+        ({"purpose": "eval"}, "purpose"),
+        ({"sampling": replace(ISSUED.sampling, max_tokens=9)}, "sampling"),
+        ({"sampling": replace(ISSUED.sampling, temperature=0.5)}, "sampling"),
+    ],
+)
+def test_another_prompt_under_the_same_group_id_is_refused(changes, named):
+    found = fault(a_scored_group(replace(ISSUED, **changes)), ISSUED, NOW, 100)
+    assert found == f"not as it was issued: {named}"
+
+
+def test_a_group_of_another_size_is_refused():
+    group = a_scored_group(a_prompt(group_size=3), rewards=(1.0, 0.0, 0.0))
+    assert fault(group, ISSUED, NOW, 100) == "not as it was issued: sampling"
+
+
+@pytest.mark.parametrize(("incarnation", "version"), [(2, 0), (2, 5), (1, 0), (1, 900)])
+def test_a_policy_of_this_life_or_an_earlier_one_may_have_been_published(incarnation, version):
+    assert fault(made_by(incarnation, version), ISSUED, NOW, 100) == ""
+
+
+@pytest.mark.parametrize(("incarnation", "version"), [(2, 6), (3, 0), (0, 0)])
+def test_a_policy_that_cannot_have_been_published_is_refused(incarnation, version):
+    said = f"policy {incarnation}:{version} was never published"
+    assert fault(made_by(incarnation, version), ISSUED, NOW, 100) == said
+
+
+def test_a_token_outside_the_vocabulary_is_refused():
+    assert fault(changed(token_ids=(4, 99)), ISSUED, NOW, 100) == ""
+    assert "token 100" in fault(changed(token_ids=(4, 100)), ISSUED, NOW, 100)
+
+
+def test_a_completion_without_tokens_is_refused():
+    nothing = changed(token_ids=(), behaviour_logprobs=(), policies=())
+    assert fault(nothing, ISSUED, NOW, 100) == "a completion without tokens"
+
+
+LIMITS = Limits(sequences=4, tokens=20, vocabulary=100)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (a_prompt(group_size=4), ""),
+        (a_prompt(group_size=5), "group_size 5, sampler.max_sequences is 4"),
+        (replace(a_prompt(), token_ids=()), "the prompt is empty"),
+        (replace(a_prompt(), token_ids=(1,) * 12), ""),
+        (replace(a_prompt(), token_ids=(1,) * 13), "13 + 8 tokens, the model is run with 20"),
+        (replace(a_prompt(), token_ids=(99,)), ""),
+        (replace(a_prompt(), token_ids=(100,)), "token 100, the vocabulary has 100"),
+    ],
+)
+def test_a_sampler_says_what_it_cannot_do(prompt, said):
+    assert LIMITS.refusal(prompt) == said

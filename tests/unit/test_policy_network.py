@@ -1,0 +1,27 @@
+"""The model as the loss needs it."""
+
+from pathlib import Path
+
+import torch
+
+from services.learner.step import Sequence
+from services.learner.trainer.batch import assemble
+from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
+from tests.tiny_model import tiny_recipe, write_tiny_model
+
+SEQUENCE = Sequence(tuple(range(5, 12)), tuple(range(40, 49)), (-1.0,) * 9, 1.0, 1 / 9)
+
+
+def policy_at(model: str, temperature: float) -> PolicyNetwork:
+    return load_policy_network(tiny_recipe(model, sampler={"temperature": temperature}), model)
+
+
+def test_logprobs_are_those_of_the_distribution_that_was_sampled(tmp_path: Path) -> None:
+    """Open-RS trained at temperature 1 on what was drawn at 0.7."""
+    tiny, batch = write_tiny_model(tmp_path), assemble([SEQUENCE], "padded", pad=0)
+    policy = policy_at(tiny, 0.7)
+    found = policy(batch)[0].detach()
+    logits = policy.model(input_ids=batch.input_ids).logits[0, batch.index].detach()
+    expected = (logits / 0.7).log_softmax(-1).gather(-1, batch.targets[:, None])[:, 0]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert (found - policy_at(tiny, 1.0)(batch)[0]).abs().min() > 1e-3

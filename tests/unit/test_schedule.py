@@ -1,0 +1,25 @@
+"""The learning rate of a step."""
+
+import pytest
+
+from openrs_core.recipe.learner import LearnerSection
+from services.learner.algorithm.schedule import learning_rate
+
+
+def rules(**changes) -> LearnerSection:
+    return LearnerSection(steps=110, groups_per_step=1, group_size=2, lr=1e-6, **changes)
+
+
+def test_the_learning_rate_warms_up_and_stays():
+    rates = [learning_rate(step, rules(warmup_steps=10)) for step in range(12)]
+    assert rates[:3] == pytest.approx([1e-7, 2e-7, 3e-7])
+    assert rates[9:] == pytest.approx([1e-6] * 3)
+
+
+def test_the_cosine_ends_at_its_share_of_the_peak():
+    """Open-RS: 50 steps up, then a cosine to a tenth; at step 200 of 500 it gave 7.75e-7."""
+    open_rs = LearnerSection(
+        steps=500, groups_per_step=1, group_size=2, lr=1e-6, warmup_steps=50, schedule="cosine"
+    )
+    assert learning_rate(200, open_rs) == pytest.approx(7.75e-7, rel=1e-2)
+    assert learning_rate(500, open_rs) == pytest.approx(1e-7)
