@@ -1,8 +1,38 @@
 """What integration tests share."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.channel import FakeLearner, FakeSampler
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model, and another one where the reference of the KL is looked for."""
+    from tests.observed import other_model
+    from tests.tiny_model import write_tiny_model
+
+    directory = tmp_path_factory.mktemp("model")
+    write_tiny_model(Path(other_model(str(directory))), seed=1)
+    return write_tiny_model(directory)
+
+
+@pytest.fixture(scope="session")
+def observed(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Directory with what a number of ranks saw of steps computed in every way; made once."""
+    from tests.observed import observe
+
+    made: dict[int, Path] = {}
+
+    def by(count: int) -> Path:
+        if count not in made:
+            made[count] = tmp_path_factory.mktemp(f"ranks-{count}")
+            observe(count, tiny_model, made[count])
+        return made[count]
+
+    return by
 
 
 @pytest.fixture

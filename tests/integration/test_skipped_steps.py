@@ -2,12 +2,13 @@
 
 Real DeepSpeed on the CPU, one process and two (gloo), ZeRO 1, 2 and 3, float32 and bfloat16.
 
-`python tests/integration/test_skipped_steps.py DTYPE MODEL DIRECTORY` is one rank.
+`python tests/integration/test_skipped_steps.py MODEL DIRECTORY` is one rank.
 """
 
 import json
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 STAGES = (1, 2, 3)
+DTYPES = ("float32", "bfloat16")
 LR = 1e-4
 
 SICK = {
@@ -78,10 +80,11 @@ def a_trainer(stage: int, dtype: str, model: str) -> Sickened:
     return trainer
 
 
-def be_a_rank(dtype: str, model: str, directory: Path) -> None:
+def be_a_rank(model: str, directory: Path) -> None:
     """Every rank runs this, so each calls what rank 0 would have told it to do."""
-    for stage in STAGES:
-        place = directory / str(stage)
+    for dtype, stage in product(DTYPES, STAGES):
+        place = directory / dtype / str(stage)
+        place.mkdir(parents=True, exist_ok=True)
         trainer, lines = a_trainer(stage, dtype, model), []
         for first, wrong in product((True, False), SICK):
             if not first and wrong == "nan":
@@ -108,16 +111,25 @@ def be_a_rank(dtype: str, model: str, directory: Path) -> None:
 # --- what is expected --------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=[("float32", 1), ("float32", 2), ("bfloat16", 2)], ids=str)
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a number of ranks have trained, with sick steps in between and without."""
-    dtype, count = request.param
-    directory = tmp_path_factory.mktemp("ranks")
-    model = write_tiny_model(directory / "model", dtype=getattr(torch, dtype))
-    for stage in STAGES:
-        (directory / str(stage)).mkdir()
-    run_ranks(count, __file__, dtype, model, str(directory), logs=directory)
-    return directory
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Where a number of ranks have trained, with sick steps in between and without; made once."""
+    made: dict[int, Path] = {}
+
+    def by(count: int) -> Path:
+        if count not in made:
+            made[count] = tmp_path_factory.mktemp("ranks")
+            model = write_tiny_model(made[count] / "model")
+            run_ranks(count, __file__, model, str(made[count]), logs=made[count])
+        return made[count]
+
+    return by
+
+
+@pytest.fixture(scope="module", params=[*product((1, 2), DTYPES)], ids=str)
+def run(request: pytest.FixtureRequest, launched: Callable[[int], Path]) -> Path:
+    count, dtype = request.param
+    return launched(count) / dtype
 
 
 def same(one: Path, other: Path) -> None:
@@ -147,9 +159,16 @@ def test_the_steps_after_it_are_bit_for_bit_those_without_it(run, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_rank_says_why(run, stage):
     reasons = list(SICK.values())
-    for path in (run / str(stage)).glob("[01].json"):
-        said = [line[0] for line in json.loads(path.read_text())]
-        assert said == [*reasons, "", "", *reasons, ""]
+    lines = json.loads((run / str(stage) / "0.json").read_text())
+    assert [line[0] for line in lines] == [*reasons, "", "", *reasons, ""]
+
+
+@pytest.mark.parametrize(("dtype", "stage"), [*product(DTYPES, STAGES)])
+def test_both_ranks_have_seen_the_same_losses_and_norms(launched, dtype, stage):
+    """So that neither makes a step that the other skips."""
+    place = launched(2) / dtype / str(stage)
+    for what in ("", "-plain"):
+        assert (place / f"0{what}.json").read_text() == (place / f"1{what}.json").read_text()
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -160,4 +179,4 @@ def test_a_spike_is_reported_with_its_norm(run, stage):
 
 
 if __name__ == "__main__":
-    be_a_rank(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    be_a_rank(sys.argv[1], Path(sys.argv[2]))

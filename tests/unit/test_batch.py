@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from services.learner.algorithm.aggregation import Aggregation, token_weights
 from services.learner.step import Sequence
 from services.learner.trainer.batch import Layout, assemble, cut
-from services.learner.trainer.policy_network import CHUNK_TOKENS, PolicyNetwork, load_policy_network
+from services.learner.trainer.policy_network import (
+    CHUNK_TOKENS,
+    PolicyNetwork,
+    _scored,
+    load_policy_network,
+)
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
 LAYOUTS: tuple[Layout, ...] = ("padded", "packed")
@@ -175,6 +180,32 @@ def test_more_tokens_than_one_chunk_have_the_same_logprobs(policy: PolicyNetwork
         alone = [policy(assemble([each], "padded", pad=0))[0] for each in batch]
     assert len(together) > CHUNK_TOKENS
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+def test_the_gradient_of_the_lm_head_is_summed_over_chunks_in_float32(tmp_path: Path) -> None:
+    """And rounded to bfloat16 once: rounded chunk by chunk, a third of its values are others."""
+    model = write_tiny_model(tmp_path, dtype=torch.bfloat16)
+    policy = load_policy_network(tiny_recipe(model, "bfloat16"), model)
+    policy.model.lm_head.weight = torch.nn.Parameter(policy.model.lm_head.weight.detach().clone())
+    batch = assemble([sequence(number, 10, 390) for number in range(3)], "padded", pad=0)
+    rows: list[torch.Tensor] = []
+    policy.model.model.norm.register_forward_hook(lambda *called: rows.append(called[-1]))
+    policy(batch)[0].sum().backward()
+    chunks = rows[0].detach().flatten(0, 1)[batch.index].split(CHUNK_TOKENS)
+    head = policy.model.lm_head.weight.detach().float().requires_grad_()
+    parts = [
+        torch.autograd.grad(_scored(part, head, targets, policy.temperature)[0].sum(), head)[0]
+        for part, targets in zip(chunks, batch.targets.split(CHUNK_TOKENS), strict=True)
+    ]
+    found = policy.model.lm_head.weight.grad
+    assert len(parts) == 2
+    assert differing(found, sum(parts).bfloat16()) < 0.01
+    assert differing(found, sum(part.bfloat16() for part in parts)) > 0.2
+
+
+def differing(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Share of values."""
+    return (one != other).float().mean().item()
 
 
 def test_an_empty_micro_batch_has_no_tokens_and_a_gradient_of_zero(policy: PolicyNetwork) -> None:

@@ -143,8 +143,9 @@ class DeepSpeedTrainer:
             logprobs, batch.behaviour_logprobs, batch.advantages, self._rules, reference
         )
         loss = (losses.loss * batch.weights).sum()
-        # DeepSpeed averages over ranks; our weights already say what each token counts
-        self._engine.backward((loss + 0 * logprobs.sum()) * ranks)
+        # Our weights already say what each token counts: an average over ranks is undone
+        share = ranks if self._engine.gradient_average else 1
+        self._engine.backward((loss + 0 * logprobs.sum()) * share)
         per_token = (entropy, losses.mismatch_kl, losses.clipped, torch.ones_like(entropy))
         ratio_max = losses.ratio.max() if len(losses.ratio) else torch.tensor(0.0)
         totals = [loss.detach(), *(values.detach().sum() for values in per_token), ratio_max]
@@ -259,13 +260,17 @@ def _initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
 
 
 def _configuration(recipe: TrainingRecipe) -> dict[str, Any]:
-    rules = recipe.learner
+    rules, bfloat16 = recipe.learner, recipe.model.dtype == "bfloat16"
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,  # the boundary is set by hand
         "gradient_clipping": rules.max_grad_norm,
         "zero_optimization": {"stage": rules.zero_stage},
-        "bf16": {"enabled": recipe.model.dtype == "bfloat16"},
+        # Gradients are kept, and added up over micro-batches and ranks, in float32 (decision 0021)
+        "bf16": {"enabled": bfloat16, "immediate_grad_update": True},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "communication_data_type": "fp32",
+        "gradient_allreduce_op": "sum" if bfloat16 and rules.zero_stage < 3 else "mean",
         "optimizer": {
             "type": "AdamW",
             "params": {

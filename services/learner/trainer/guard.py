@@ -8,7 +8,8 @@ what was accumulated, and makes the weights from masters that are what they were
 
 A gradient that is not finite never gets there: DeepSpeed looks itself, clears and leaves.
 
-Loss and norm are sums over all ranks, so all ranks decide alike.
+The loss is a sum over all ranks, and so is the norm; or each rank works it out of the same gradient
+(bfloat16 with ZeRO-1, where all hold it whole). So all ranks decide alike.
 """
 
 import math

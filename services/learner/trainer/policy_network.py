@@ -33,7 +33,8 @@ class PolicyNetwork(nn.Module):
             use_cache=False,
         ).last_hidden_state
         scored = hidden.flatten(0, 1)[batch.index]  # [N, H]
-        head = self.model.get_output_embeddings().weight
+        # Converted once, so that its gradient is summed over the chunks in float32
+        head = self.model.get_output_embeddings().weight.float()
         logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
         chunks = torch.split(scored, CHUNK_TOKENS), torch.split(batch.targets, CHUNK_TOKENS)
         for rows, targets in zip(*chunks, strict=True):
@@ -46,7 +47,7 @@ class PolicyNetwork(nn.Module):
 def _scored(
     rows: Tensor, head: Tensor, targets: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    logits = rows.float() @ head.float().T / temperature
+    logits = rows.float() @ head.T / temperature
     normaliser = logits.logsumexp(-1)
     chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     with torch.no_grad():
