@@ -27,7 +27,7 @@ from openrs_core.recipe.training import TrainingRecipe
 from services.learner.algorithm.aggregation import token_weights
 from services.learner.step import Sequence
 from services.learner.trainer import ranks
-from services.learner.trainer.batch import Layout, MicroBatch
+from services.learner.trainer.batch import MicroBatch, Packing
 from services.learner.trainer.deepspeed import DeepSpeedTrainer
 from services.learner.trainer.policy_network import PolicyNetwork
 from tests.ranks import run_ranks
@@ -50,7 +50,7 @@ class Way:
     """One way to compute the step."""
 
     zero_stage: int
-    layout: Layout
+    packing: Packing
     budget: int
     boundary: Literal["last", "every", "first"] = "last"
     """Which micro-batch is taken for the last; every one: as with a boundary DeepSpeed counts."""
@@ -58,7 +58,7 @@ class Way:
 
     def __str__(self) -> str:
         """As files and reports name it."""
-        return f"{self.dtype}-zero{self.zero_stage}-{self.layout}-{self.budget}-{self.boundary}"
+        return f"{self.dtype}-zero{self.zero_stage}-{self.packing}-{self.budget}-{self.boundary}"
 
 
 STAGES = (1, 2, 3)
@@ -162,7 +162,7 @@ class Observed(DeepSpeedTrainer):
 
     def observe(self, way: Way, directory: Path) -> None:
         self._way, self._terms = way, {}
-        changes = {"layout": way.layout, "tokens_per_micro_batch": way.budget}
+        changes = {"packing": way.packing, "tokens_per_micro_batch": way.budget}
         self._rules = self._rules.model_copy(update=changes)
         batch = step_batch() if way.dtype == "float32" else many()
         kept, moment = self._rules.betas[0], self._moment()

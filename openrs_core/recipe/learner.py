@@ -65,7 +65,7 @@ class LearnerSection(Section):
     """What divides reward - group mean: nothing, the group's or the batch's deviation."""
     tokens_per_micro_batch: PositiveInt = 16384
     """Prompt and completion tokens computed at once by one rank."""
-    layout: Literal["padded", "packed"] = "padded"
+    packing: Literal["padded", "packed"] = "padded"
     """Sequences in rows, or one behind another (for long ones of mixed length, on GPUs)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, smaller."""

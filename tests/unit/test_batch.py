@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.learner.algorithm.aggregation import Aggregation, token_weights
 from services.learner.step import Sequence
-from services.learner.trainer.batch import Layout, assemble, cut
+from services.learner.trainer.batch import Packing, assemble, cut
 from services.learner.trainer.policy_network import (
     CHUNK_TOKENS,
     PolicyNetwork,
@@ -19,7 +19,7 @@ from services.learner.trainer.policy_network import (
 )
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
-LAYOUTS: tuple[Layout, ...] = ("padded", "packed")
+PACKINGS: tuple[Packing, ...] = ("padded", "packed")
 BUDGET = 40
 
 lengths_by_group = st.lists(
@@ -82,45 +82,45 @@ def test_sequences_and_groups_get_equal_shares(lengths: list[list[int]]) -> None
 # --- cuts --------------------------------------------------------------------------------------
 
 
-def computed(micro_batch: list[Sequence], layout: Layout) -> int:
+def computed(micro_batch: list[Sequence], packing: Packing) -> int:
     """Tokens that go through the model, padding included."""
-    return assemble(micro_batch, layout, pad=0).input_ids.numel()
+    return assemble(micro_batch, packing, pad=0).input_ids.numel()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("packing", PACKINGS)
 @given(batch=sequences(), ranks=st.integers(1, 5))
 def test_every_sequence_is_in_exactly_one_micro_batch(
-    layout: Layout, batch: list[Sequence], ranks: int
+    packing: Packing, batch: list[Sequence], ranks: int
 ) -> None:
-    found = [s for rank in cut(batch, BUDGET, ranks, layout) for part in rank for s in part]
+    found = [s for rank in cut(batch, BUDGET, ranks, packing) for part in rank for s in part]
     assert Counter(found) == Counter(batch)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("packing", PACKINGS)
 @given(batch=sequences(), ranks=st.integers(1, 5))
 def test_every_rank_has_as_many_micro_batches(
-    layout: Layout, batch: list[Sequence], ranks: int
+    packing: Packing, batch: list[Sequence], ranks: int
 ) -> None:
     """Or the ranks would wait for one another for ever."""
-    parts = cut(batch, BUDGET, ranks, layout)
+    parts = cut(batch, BUDGET, ranks, packing)
     assert len(parts) == ranks
     assert len({len(rank) for rank in parts}) == 1
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("packing", PACKINGS)
 @given(batch=sequences(), ranks=st.integers(1, 5), budget=st.integers(1, 2 * BUDGET))
 def test_no_micro_batch_exceeds_the_budget_but_a_single_long_sequence(
-    layout: Layout, batch: list[Sequence], ranks: int, budget: int
+    packing: Packing, batch: list[Sequence], ranks: int, budget: int
 ) -> None:
-    for rank in cut(batch, budget, ranks, layout):
+    for rank in cut(batch, budget, ranks, packing):
         for part in rank:
-            assert len(part) <= 1 or computed(part, layout) <= budget
+            assert len(part) <= 1 or computed(part, packing) <= budget
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_large_enough_budget_cuts_nothing(layout: Layout) -> None:
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_large_enough_budget_cuts_nothing(packing: Packing) -> None:
     batch = [sequence(number, 5, 5 + number) for number in range(6)]
-    assert [len(part) for part in cut(batch, 10**6, 1, layout)[0]] == [6]
+    assert [len(part) for part in cut(batch, 10**6, 1, packing)[0]] == [6]
 
 
 def test_a_rank_without_work_gets_an_empty_micro_batch() -> None:
@@ -131,12 +131,12 @@ def test_a_rank_without_work_gets_an_empty_micro_batch() -> None:
 # --- tensors -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("packing", PACKINGS)
 @given(batch=sequences())
 def test_every_completion_token_is_predicted_from_the_one_before_it(
-    layout: Layout, batch: list[Sequence]
+    packing: Packing, batch: list[Sequence]
 ) -> None:
-    tensors = assemble(batch, layout, pad=0)
+    tensors = assemble(batch, packing, pad=0)
     flat = tensors.input_ids.flatten()
     expected = [t for s in batch for t in s.completion]
     before = [t for s in batch for t in (s.prompt[-1:] + s.completion)[:-1]]
@@ -145,10 +145,10 @@ def test_every_completion_token_is_predicted_from_the_one_before_it(
     assert flat[tensors.index + 1].tolist() == expected
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_values_of_a_sequence_are_given_to_each_of_its_tokens(layout: Layout) -> None:
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_values_of_a_sequence_are_given_to_each_of_its_tokens(packing: Packing) -> None:
     batch = [sequence(0, 2, 3), sequence(1, 4, 1)]
-    tensors = assemble(batch, layout, pad=0)
+    tensors = assemble(batch, packing, pad=0)
     assert tensors.advantages.tolist() == [-1.5, -1.5, -1.5, -0.5]
     assert tensors.weights.tolist() == [1.0, 1.0, 1.0, 0.5]
     drawn = batch[0].behaviour_logprobs + batch[1].behaviour_logprobs
@@ -161,13 +161,13 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> PolicyNetwork:
     return load_policy_network(tiny_recipe(model), model)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("packing", PACKINGS)
 def test_a_sequence_has_the_same_logprobs_alone_and_among_others(
-    policy: PolicyNetwork, layout: Layout
+    policy: PolicyNetwork, packing: Packing
 ) -> None:
     batch = [sequence(0, 9, 30), sequence(1, 4, 1), sequence(2, 1, 17)]
     with torch.no_grad():
-        together = policy(assemble(batch, layout, pad=0))
+        together = policy(assemble(batch, packing, pad=0))
         alone = [policy(assemble([each], "padded", pad=0)) for each in batch]
     for found, expected in zip(together, map(torch.cat, zip(*alone, strict=True)), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

@@ -1,7 +1,7 @@
 """Sequences with a weight per token -> micro-batches of tensors.
 
 The weights are fixed for the whole batch before it is cut (see `algorithm.aggregation`), so every
-cut into micro-batches, either layout and any number of ranks give the same gradient.
+cut into micro-batches, either packing and any number of ranks give the same gradient.
 """
 
 from collections.abc import Sequence as Many
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from services.learner.step import Sequence
 
-Layout = Literal["padded", "packed"]
+Packing = Literal["padded", "packed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class MicroBatch:
 
 
 def cut(
-    sequences: Many[Sequence], budget: int, ranks: int, layout: Layout
+    sequences: Many[Sequence], budget: int, ranks: int, packing: Packing
 ) -> list[list[list[Sequence]]]:
     """Micro-batches for each rank: `[rank][micro-batch][sequence]`, equally many for every rank.
 
@@ -51,26 +51,26 @@ def cut(
     ordered = sorted(sequences, key=lambda sequence: sequence.length, reverse=True)
     micro_batches: list[list[Sequence]] = []
     for sequence in ordered:
-        if not micro_batches or not _fits(micro_batches[-1], sequence, budget, layout):
+        if not micro_batches or not _fits(micro_batches[-1], sequence, budget, packing):
             micro_batches.append([])
         micro_batches[-1].append(sequence)
     micro_batches += [[] for _ in range(-len(micro_batches) % ranks)]
     return [micro_batches[rank::ranks] for rank in range(ranks)]
 
 
-def _fits(micro_batch: Many[Sequence], sequence: Sequence, budget: int, layout: Layout) -> bool:
-    if layout == "packed":
+def _fits(micro_batch: Many[Sequence], sequence: Sequence, budget: int, packing: Packing) -> bool:
+    if packing == "packed":
         return sum(other.length for other in micro_batch) + sequence.length <= budget
     return micro_batch[0].length * (len(micro_batch) + 1) <= budget  # the first is the longest
 
 
-def assemble(sequences: Many[Sequence], layout: Layout, pad: int) -> MicroBatch:
+def assemble(sequences: Many[Sequence], packing: Packing, pad: int) -> MicroBatch:
     """Tensors of one micro-batch; an empty one is a single padding token with nothing scored."""
     if not sequences:
         return _tensors([[pad]], [[0]], None, [], [])
     ids = [list(sequence.prompt + sequence.completion) for sequence in sequences]
     positions = [list(range(len(row))) for row in ids]
-    if layout == "packed":
+    if packing == "packed":
         starts = [sum(len(row) for row in ids[:number]) for number in range(len(ids))]
         joined = [list(chain.from_iterable(ids))]
         return _tensors(joined, [list(chain.from_iterable(positions))], None, sequences, starts)

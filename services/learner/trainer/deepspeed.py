@@ -123,12 +123,12 @@ class DeepSpeedTrainer:
 
     def _train(self, sequences: Many[Sequence], lr: float, norm_limit: float) -> StepStats:
         size, rules = dist.get_world_size(), self._rules
-        ours = cut(sequences, rules.tokens_per_micro_batch, size, rules.layout)[self.rank]
+        ours = cut(sequences, rules.tokens_per_micro_batch, size, rules.packing)[self.rank]
         for group in self._engine.optimizer.param_groups:
             group["lr"] = lr
         sums = torch.zeros(len(_SUMS), dtype=torch.float64)
         for number, part in enumerate(ours):
-            batch = assemble(part, rules.layout, self._pad).to(self._engine.device)
+            batch = assemble(part, rules.packing, self._pad).to(self._engine.device)
             self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
             sums = _merge(sums, self._backward(batch, size))
         total, ratio_max = self._over_all_ranks(sums)
@@ -195,7 +195,7 @@ class DeepSpeedTrainer:
     def _one_token(self) -> MicroBatch:
         """The smallest batch there is."""
         one = Sequence((self._pad,), (self._pad,), (0.0,), advantage=0.0, weight=0.0)
-        return assemble([one], self._rules.layout, self._pad).to(self._engine.device)
+        return assemble([one], self._rules.packing, self._pad).to(self._engine.device)
 
     def _parameters(self) -> Iterator[tuple[str, Any]]:
         for name, parameter in self._engine.module.model.named_parameters():

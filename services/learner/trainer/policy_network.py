@@ -74,5 +74,5 @@ def _attention(recipe: TrainingRecipe) -> str:
     """Packed sequences want a kernel that skips what they do not attend to."""
     from transformers.utils import is_flash_attn_2_available
 
-    wanted = recipe.learner.layout == "packed" and torch.cuda.is_available()
+    wanted = recipe.learner.packing == "packed" and torch.cuda.is_available()
     return "flash_attention_2" if wanted and is_flash_attn_2_available() else "sdpa"
