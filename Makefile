@@ -27,16 +27,31 @@ $(READY): $(PROJECT)
 demo: install                ## train the toy model; SEED=n for another one
 	$(BIN)/openrs up recipes/toy.toml --set seed=$(SEED)
 
-test: unit integration e2e   ## everything, without network use
+# Side by side, the tests of a file in one process, because they may share what one of them started;
+# and what takes long first.
+WORKERS ?= 2
+PYTEST  := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+
+test: install                ## everything, without network use
+	$(PYTEST) tests/e2e tests/integration tests/unit
 
 unit: install
-	$(BIN)/pytest tests/unit
+	$(PYTEST) tests/unit
 
 integration: install
-	$(BIN)/pytest tests/integration
+	$(PYTEST) tests/integration
 
 e2e: install
-	$(BIN)/pytest tests/e2e
+	$(PYTEST) tests/e2e
+
+# What torch and oneDNN may use of the machine; the last one: all of it.
+.PHONY: arithmetic
+CPUS := "ATEN_CPU_CAPABILITY=default" "ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2" ""
+arithmetic: install          ## what depends on floating point, as other CPUs and one or two threads compute it
+	@for cpu in $(CPUS); do for threads in 1 2; do \
+	    echo "$${cpu:-all that this machine has}, OMP_NUM_THREADS=$$threads"; \
+	    env $$cpu OMP_NUM_THREADS=$$threads $(PYTEST) -m arithmetic -q || exit 1; \
+	done; done
 
 check: lint types imports docs-current unit   ## what every commit passes
 

@@ -19,7 +19,7 @@ from openrs_core.wire.messages import WeightsManifest, WeightsTaken
 from tests.conftest import wait_until
 from tests.e2e.ring import QUICK, TOY, sets, start
 
-pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.arithmetic, pytest.mark.timeout(400)]
 
 RUN = "elastic"
 REDELIVERY_SECONDS = 2

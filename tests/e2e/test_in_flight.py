@@ -27,7 +27,7 @@ from tests.e2e.ring import start
 from tests.tiny_model import tiny_recipe, write_tiny_model
 from tests.weights import difference
 
-pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.arithmetic, pytest.mark.timeout(200)]
 
 CERTAIN = 70
 """The token that the last version makes certain."""

@@ -34,7 +34,7 @@ from services.sampler.engine import VllmEngine
 from tests.tiny_model import tiny_recipe, write_tiny_model
 from tests.weights import difference
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.arithmetic, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 TEMPERATURE = 0.7

@@ -51,11 +51,7 @@ def finished(tmp_path_factory) -> Callable[[int], Finished]:
     return run
 
 
-SHARED = pytest.mark.xdist_group("a finished run")
-"""Of tests that look at the run with bound 2."""
-
-
-@pytest.mark.parametrize("bound", [0, 1, pytest.param(2, marks=SHARED), 4])
+@pytest.mark.parametrize("bound", [0, 1, 2, 4])
 def test_no_token_is_trained_beyond_the_bound(finished, bound):
     """Read from the versions recorded with the tokens, not from what the ledger says of itself."""
     run = finished(bound)
@@ -71,7 +67,6 @@ def test_no_token_is_trained_beyond_the_bound(finished, bound):
     assert run.left_over == []
 
 
-@SHARED
 def test_the_first_and_the_last_evaluation_are_of_one_version(finished):
     found = {(e["version"], e["mode"]): e for e in lines(finished(2).directory, "evaluation")}
     assert set(found) == {(v, mode) for v in (0, 3, 6) for mode in ("sampled", "greedy")}
@@ -194,7 +189,6 @@ def test_the_open_rs_recipe_runs_with_the_toy_in_its_place(tmp_path):
     assert all(step["completions"] == 72 for step in steps)
 
 
-@SHARED
 def test_a_checkpoint_is_exported_as_a_model_that_loads(finished, tmp_path):
     """The exported directory stands alone: model, configuration, tokenizer."""
     target = tmp_path / "model"

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.smollm2_ring import run_ring
 from tests.smollm2 import smollm2_directory
 
-pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.redis, pytest.mark.arithmetic, pytest.mark.timeout(400)]
 
 STEPS = 2
 

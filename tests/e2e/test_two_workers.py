@@ -33,7 +33,7 @@ from services.sampler.worker.places import Block, joined
 from tests.tiny_model import tiny_recipe, write_tiny_model
 from tests.weights import difference
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.arithmetic, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 512

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.channel import FakeLearner, FakeSampler
 
@@ -20,17 +21,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def observed(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+def observed(tiny_model: str, of_all_workers: Path) -> Callable[[int], Path]:
     """Directory with what a number of ranks saw of steps computed in every way; made once."""
     from tests.observed import observe
 
-    made: dict[int, Path] = {}
-
     def by(count: int) -> Path:
-        if count not in made:
-            made[count] = tmp_path_factory.mktemp(f"ranks-{count}")
-            observe(count, tiny_model, made[count])
-        return made[count]
+        made = of_all_workers / f"ranks-{count}"
+        with FileLock(f"{made}.lock"):
+            if not made.exists():
+                partial = Path(f"{made}-partial")
+                partial.mkdir()
+                observe(count, tiny_model, partial)
+                partial.rename(made)
+        return made
 
     return by
 

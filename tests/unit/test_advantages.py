@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from services.learner.algorithm.advantages import Scale, advantages
 from services.learner.algorithm.filters import has_signal
 
+pytestmark = pytest.mark.arithmetic
+
 SCALES: tuple[Scale, ...] = ("none", "group", "batch")
 EPSILON = 1e-4
 

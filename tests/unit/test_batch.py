@@ -47,6 +47,7 @@ def sequences(draw: st.DrawFn) -> list[Sequence]:
 # --- weights -----------------------------------------------------------------------------------
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("aggregation", ["token", "sequence", "group"])
 @given(lengths=lengths_by_group)
 def test_weights_of_all_tokens_add_up_to_one(
@@ -65,6 +66,7 @@ def test_a_constant_weight_ignores_every_length(lengths: list[list[int]]) -> Non
     assert weights == [[1 / (sequences * 60)] * len(group) for group in lengths]
 
 
+@pytest.mark.arithmetic
 @given(lengths=lengths_by_group)
 def test_sequences_and_groups_get_equal_shares(lengths: list[list[int]]) -> None:
     by_sequence = token_weights(lengths, "sequence", max_tokens=60)
@@ -161,6 +163,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> PolicyNetwork:
     return load_policy_network(tiny_recipe(model), model)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_a_sequence_has_the_same_logprobs_alone_and_among_others(
     policy: PolicyNetwork, packing: Packing
@@ -173,6 +176,7 @@ def test_a_sequence_has_the_same_logprobs_alone_and_among_others(
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.arithmetic
 def test_more_tokens_than_one_chunk_have_the_same_logprobs(policy: PolicyNetwork) -> None:
     batch = [sequence(number, 10, 390) for number in range(1 + CHUNK_TOKENS // 390)]
     with torch.no_grad():
@@ -182,6 +186,7 @@ def test_more_tokens_than_one_chunk_have_the_same_logprobs(policy: PolicyNetwork
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
 
 
+@pytest.mark.arithmetic
 def test_the_gradient_of_the_lm_head_is_summed_over_chunks_in_float32(tmp_path: Path) -> None:
     """And rounded to bfloat16 once: rounded chunk by chunk, a third of its values are others."""
     model = write_tiny_model(tmp_path, dtype=torch.bfloat16)
@@ -208,6 +213,7 @@ def differing(one: torch.Tensor, other: torch.Tensor) -> float:
     return (one != other).float().mean().item()
 
 
+@pytest.mark.arithmetic
 def test_an_empty_micro_batch_has_no_tokens_and_a_gradient_of_zero(policy: PolicyNetwork) -> None:
     logprobs, entropy = policy(assemble([], "padded", pad=0))
     assert len(logprobs) == len(entropy) == 0

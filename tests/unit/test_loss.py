@@ -26,6 +26,8 @@ from openrs_core.recipe.learner import LearnerSection
 from services.learner.algorithm.aggregation import token_weights
 from services.learner.trainer.loss import k3, token_loss
 
+pytestmark = pytest.mark.arithmetic
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss.json"
 TOLERANCE = 1e-6
 MAX_TOKENS = 16

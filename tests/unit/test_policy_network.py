@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from services.learner.step import Sequence
 from services.learner.trainer.batch import assemble
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from tests.tiny_model import tiny_recipe, write_tiny_model
+
+pytestmark = pytest.mark.arithmetic
 
 SEQUENCE = Sequence(tuple(range(5, 12)), tuple(range(40, 49)), (-1.0,) * 9, 1.0, 1 / 9)
 
