@@ -16,7 +16,7 @@ from services.learner.trainer.loss import token_loss
 from services.learner.trainer.policy_network import load_policy_network
 from tests.observed import MANY, SUMMED, WRONG_SUM, error, facts, many, recipe
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.arithmetic, pytest.mark.timeout(300)]
 
 SUM_ERROR = 1e-3
 """Relative error that 64 micro-batches in bfloat16 may have. A sum in float32 has some 1e-8, a sum

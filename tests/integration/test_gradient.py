@@ -31,7 +31,7 @@ from tests.observed import (
     step_batch,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.arithmetic, pytest.mark.timeout(300)]
 
 
 # --- what is expected --------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from tests.observed import UNIT
 from tests.ranks import run_ranks
 from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.arithmetic, pytest.mark.timeout(600)]
 
 STAGES = (1, 2, 3)
 DTYPES = ("float32", "bfloat16")

@@ -21,7 +21,7 @@ from services.model.weights import base_policy
 from tests.ranks import run_ranks
 from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.arithmetic, pytest.mark.timeout(200)]
 
 STEPS = 3
 LR = {"float32": 1e-4, "bfloat16": 1e-6}
