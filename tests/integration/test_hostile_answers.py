@@ -28,7 +28,9 @@ from tests.processes import children_of, of_session
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_SECONDS = 4.0
+DEADLINE_SECONDS = 6.0
+"""Far more than an answer needs that is to be settled: four verifiers share the cores, and with
+whatever else runs."""
 GRACE_SECONDS = 2.0
 """To notice, to kill, and to be told: measured below 0.2 on a quiet machine."""
 
