@@ -37,6 +37,7 @@ prompts = st.builds(
     issued_version=counts,
     issued_at=finite,
     token_ids=token_ids,
+    problem=st.text(max_size=20),
     answer=st.text(max_size=20),
     sampling=samplings,
 )
@@ -81,6 +82,7 @@ scores = st.builds(
     reward=rewards,
     components=st.dictionaries(names, rewards, max_size=3),
     verdict=st.sampled_from(["correct", "incorrect", "no_answer", "timeout", "error"]),
+    language=st.floats(0, 1),
 )
 
 

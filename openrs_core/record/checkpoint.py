@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 PREFIX, PARTIAL, REPLACED, REMOVED = "step-", "partial-", "replaced-", "removed-"
 STATE, MODEL, OPTIMIZER = "state.json", "model", "optimizer"
 
-FORMAT = 2
+FORMAT = 3
 """Of state.json. 1 had no number and no prompts."""
 
 

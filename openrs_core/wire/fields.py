@@ -30,8 +30,9 @@ MAX_REWARD = 1e6
 MAX_ID, MAX_NAME, MAX_FAILURE = 200, 1000, 10_000
 """Characters of an id, of a name that people or data sets give, and of an explanation."""
 
-MAX_ANSWER, MAX_TEXT = 2**16, 2**24
-"""Characters of a reference answer, and of a completion: 16 for each of MAX_TOKENS tokens."""
+MAX_ANSWER, MAX_PROBLEM, MAX_TEXT = 2**16, 2**20, 2**24
+"""Characters of a reference answer, of a problem, and of a completion: 16 for each of MAX_TOKENS
+tokens."""
 
 
 def _packed(dtype: Literal["<i4", "<f4"]) -> tuple[PlainValidator, PlainSerializer]:
@@ -68,6 +69,7 @@ Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Reward = Annotated[float, Field(strict=True, ge=-MAX_REWARD, le=MAX_REWARD, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Id = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ID)]
 Name = Annotated[str, Field(strict=True, max_length=MAX_NAME)]
 Digest = Annotated[str, Field(strict=True, max_length=MAX_ID)]

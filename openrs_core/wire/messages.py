@@ -21,6 +21,7 @@ from openrs_core.wire.fields import (
     MAX_FAILURE,
     MAX_GROUP_SIZE,
     MAX_POLICIES,
+    MAX_PROBLEM,
     MAX_TEXT,
     MAX_TOKENS,
     Count,
@@ -30,11 +31,15 @@ from openrs_core.wire.fields import (
     Logprobs,
     Name,
     Reward,
+    Share,
     TokenIds,
 )
 
 Purpose = Literal["train", "eval"]
 Verdict = Literal["correct", "incorrect", "no_answer", "timeout", "error"]
+"""`timeout`: the answer took more processor time or memory than one may take, and counts as a wrong
+one does. `error`: nobody knows whether it is right (the reference cannot be read, the machine was
+too slow, a reward of the user's failed): it is not trained on."""
 FinishReason = Literal["stop", "length"]
 Form = Literal["named", "delta", "snapshot"]
 
@@ -60,7 +65,8 @@ class Prompt:
     Example:
         Prompt(group_id="1.17", prompt_id="chain-sum/8+9-4-6", position=17, purpose="train",
                incarnation=1, issued_version=3, issued_at=1.7e9, token_ids=(305, 11, ...),
-               answer="7", sampling=Sampling(temperature=1.0, max_tokens=96, group_size=8))
+               problem="What is 8+9-4-6?", answer="7",
+               sampling=Sampling(temperature=1.0, max_tokens=96, group_size=8))
     """
 
     group_id: Id
@@ -87,6 +93,9 @@ class Prompt:
 
     token_ids: TokenIds  # [P]
     """The rendered prompt, chat template and all; at most 2**20."""
+
+    problem: Annotated[str, Field(strict=True, max_length=MAX_PROBLEM)]
+    """The problem's text before it was rendered, for the scorer; at most 2**20 characters."""
 
     answer: Annotated[str, Field(strict=True, max_length=MAX_ANSWER)]
     """Reference answer, for the scorer; at most 65,536 characters."""
@@ -178,6 +187,14 @@ class Score:
     """Each named reward, before its weight; at most 32, each within 1e6 either way."""
 
     verdict: Verdict
+
+    language: Share
+    """How much of the completion is in the language asked for, from 0 to 1."""
+
+    @property
+    def is_verified(self) -> bool:
+        """Is the verdict about the answer?"""
+        return self.verdict != "error"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

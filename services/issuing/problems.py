@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from openrs_core.errors import RunError
 from openrs_core.recipe.data import DataSection
 from openrs_core.recipe.ring import RingRecipe
-from openrs_core.wire.fields import MAX_ANSWER, MAX_NAME
+from openrs_core.wire.fields import MAX_ANSWER, MAX_NAME, MAX_PROBLEM
 from services.toy.task import PROBLEMS, Split, take
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Problem:
     """One problem, ready to be issued."""
 
     prompt_id: str
+    text: str
     token_ids: tuple[int, ...]  # [P]
     answer: str
 
@@ -137,16 +138,22 @@ def _render(
                 "set data.problem_field and data.answer_field"
             )
     prompt_id, answer = _text(row.get("id", number)), _text(row[data.answer_field])
-    for what, value, most in [("id", prompt_id, MAX_NAME), ("answer", answer, MAX_ANSWER)]:
+    text = _text(row[data.problem_field])
+    limits = [
+        ("id", prompt_id, MAX_NAME),
+        ("problem", text, MAX_PROBLEM),
+        ("answer", answer, MAX_ANSWER),
+    ]
+    for what, value, most in limits:
         if len(value) > most:
             raise RunError(f"data: row {number}: {what} of {len(value)} characters, at most {most}")
-    messages = [{"role": "user", "content": _text(row[data.problem_field])}]
+    messages = [{"role": "user", "content": text}]
     if data.system_prompt:
         messages.insert(0, {"role": "system", "content": data.system_prompt})
     ids = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=False
     )
-    return Problem(prompt_id, tuple(ids), answer)
+    return Problem(prompt_id, text, tuple(ids), answer)
 
 
 def _text(value: Any) -> str:

@@ -146,6 +146,7 @@ class Admission:
             issued_version=group.policy.version,
             issued_at=time.time(),
             token_ids=problem.token_ids,
+            problem=problem.text,
             answer=problem.answer,
             sampling=Sampling(
                 temperature=recipe.sampler.temperature,

@@ -6,11 +6,10 @@ an unfinished thought, and finds the unevaluated question `8+9-4-6` equal to 7.
 
 import re
 
+from openrs_core.boxed import last_box
+
 THINK_START, THINK_END = "<think>", "</think>"
 BOX = "\\boxed{"
-
-LONGEST = 2000
-"""Characters of an answer that is looked at; beyond, it is no answer but an attack."""
 
 # A power in an exponent, or factorials of factorials.
 _TOWER = re.compile(r"(?:\^|\*\*)\s*[{(][^{}^*]*(?:\^|\*\*)|!\s*\)?\s*!\s*\)?\s*!")
@@ -36,10 +35,7 @@ def final_answer(text: str, finished: bool = True) -> str | None:
         text = text.rpartition(THINK_END)[2]
     elif THINK_START in text or not finished:
         return None  # still thinking when it was cut off
-    start = text.rfind(BOX)
-    if start < 0:
-        return None
-    return _balanced(text[start + len(BOX) : start + len(BOX) + LONGEST + 1])
+    return last_box(text)
 
 
 def is_unevaluated(answer: str, reference: str) -> bool:
@@ -53,15 +49,3 @@ def is_unevaluated(answer: str, reference: str) -> bool:
 def is_tower(answer: str) -> bool:
     """May the answer stand for a number that no memory holds?"""
     return _TOWER.search(answer) is not None
-
-
-def _balanced(text: str) -> str | None:
-    """The text up to the brace that closes the box; None when none does."""
-    depth, escaped = 1, False
-    for index, character in enumerate(text):
-        if not escaped:
-            depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return text[:index].strip() or None
-        escaped = character == "\\" and not escaped
-    return None

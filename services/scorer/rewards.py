@@ -28,7 +28,7 @@ def score(text: str, tokens: int, verdict: Verdict, rules: ScorerSection) -> Sco
         for name in rules.weights
     }
     reward = sum(weight * components[name] for name, weight in rules.weights.items())
-    return Score(reward=reward, components=components, verdict=verdict)
+    return Score(reward=reward, components=components, verdict=verdict, language=1.0)
 
 
 def has_format(text: str, form: str) -> bool:

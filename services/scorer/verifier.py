@@ -22,10 +22,11 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from openrs_core import metrics
+from openrs_core.boxed import LONGEST
 from openrs_core.lifecycle import die_with_parent
 from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.wire.messages import Completion, Verdict
-from services.scorer.answer import LONGEST, final_answer, is_tower, is_unevaluated
+from services.scorer.answer import final_answer, is_tower, is_unevaluated
 
 logger = logging.getLogger(__name__)
 

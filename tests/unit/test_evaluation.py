@@ -14,7 +14,9 @@ TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
 
 
 def an_evaluation(problems: int = 3) -> Evaluation:
-    return Evaluation(load(TOY), [Problem(f"p{number}", (1, 2), "7") for number in range(problems)])
+    return Evaluation(
+        load(TOY), [Problem(f"p{number}", "1+6?", (1, 2), "7") for number in range(problems)]
+    )
 
 
 def test_an_evaluation_is_the_mean_over_problems():

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scorer.answer import LONGEST, final_answer, is_tower, is_unevaluated
+from openrs_core.boxed import LONGEST
+from services.scorer.answer import final_answer, is_tower, is_unevaluated
 from services.scorer.rewards import has_format
 from tests.hostile import MEGABYTE, WHOLE
 

@@ -21,7 +21,7 @@ class CharacterTokenizer:
 
 
 def some_problems(count: int) -> list[Problem]:
-    return [Problem(f"p{number}", (1, 2), "7") for number in range(count)]
+    return [Problem(f"p{number}", "1+6?", (1, 2), "7") for number in range(count)]
 
 
 def test_every_epoch_asks_every_problem_once_in_its_own_order():
@@ -50,7 +50,7 @@ def test_problems_are_read_from_json_lines(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text(json.dumps({"id": "a", "problem": "1+1?", "answer": 2}) + "\n")
     loaded = load_problems(a_data_recipe(path), "train", CharacterTokenizer())
-    assert loaded.at(0) == Problem("a", tuple(map(ord, "1+1?")), "2")
+    assert loaded.at(0) == Problem("a", "1+1?", tuple(map(ord, "1+1?")), "2")
 
 
 def test_a_problem_that_is_too_long_is_left_out(tmp_path):
@@ -86,7 +86,7 @@ def test_text_that_utf8_cannot_write_is_mended_when_it_is_read(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text('{"id": "\\ud800", "problem": "1\\udfff?", "answer": "\\ud800"}')
     loaded = load_problems(a_data_recipe(path), "train", CharacterTokenizer())
-    assert loaded.at(0) == Problem("?", tuple(map(ord, "1??")), "?")
+    assert loaded.at(0) == Problem("?", "1??", tuple(map(ord, "1??")), "?")
 
 
 @pytest.mark.parametrize(
