@@ -154,3 +154,11 @@ def test_an_exported_checkpoint_is_its_model_directory(tmp_path):
     for source in ("run", "run/checkpoints/step-000030"):
         found = openrs("export", source, "other", cwd=tmp_path)
         assert (found.returncode, "config.json was altered" in found.stderr) == (2, True)
+
+
+def test_a_learner_with_an_odd_run_id_leaves_no_directory(tmp_path):
+    runs = tmp_path / "deep" / "runs"
+    found = openrs("learner", "--run", "../x", "--recipe", TOY, "--runs", str(runs))
+    assert found.returncode == 2
+    assert "--run '../x'" in found.stderr
+    assert list(tmp_path.iterdir()) == []

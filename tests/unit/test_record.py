@@ -67,8 +67,8 @@ def test_what_is_written_is_what_is_read(line):
 KEYS = {
     LifeLine: "kind time incarnation version",
     StepLine: "kind time version incarnation reward components accuracy completion_tokens "
-    "truncated staleness_max staleness_mean completions lr loss grad_norm entropy mismatch_kl ratio_max "
-    "clipped tokens seconds groups",
+    "truncated staleness_max staleness_mean completions lr loss grad_norm entropy mismatch_kl "
+    "ratio_max clipped tokens seconds groups",
     SkippedLine: "kind time version incarnation reason loss grad_norm groups",
     EvaluationLine: "kind time version mode accuracy tokens problems completions unverified "
     "newest_version",
