@@ -90,7 +90,7 @@ bench-publish: smollm2       ## does publishing slow a step down?
 bench-scorer: install        ## what the scorer's loop costs beside its verifiers
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_scorer.py
 
-bench-heap: install          ## does the learner's memory grow with its steps, or up to its largest batch?
+bench-heap: install          ## does the learner's memory grow because something is never freed?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_heap.py
 
 .PHONY: chaos
