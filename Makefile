@@ -77,7 +77,7 @@ docs: install                ## write docs/cli.md from the commands themselves
 docs-current: install
 	$(BIN)/python docs/make_cli.py | diff -u docs/cli.md - || (echo "docs/cli.md is old: make docs"; exit 1)
 
-.PHONY: smollm2 bench-weights bench-publish bench-scorer
+.PHONY: smollm2 bench-weights bench-publish bench-scorer bench-heap
 smollm2: install             ## fetch and convert SmolLM2-135M, for benchmarks and some tests
 	PYTHONPATH=. $(BIN)/python -m tests.smollm2
 
@@ -89,6 +89,9 @@ bench-publish: smollm2       ## does publishing slow a step down?
 
 bench-scorer: install        ## what the scorer's loop costs beside its verifiers
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_scorer.py
+
+bench-heap: install          ## does the learner's memory grow because something is never freed?
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_heap.py
 
 .PHONY: chaos
 chaos: install               ## kill anything, at any time, then audit; SEED=n; about 9 minutes

@@ -33,8 +33,12 @@ GROUPS, GROUP_SIZE = 500, 8
 class NoVerdict:
     """Verifiers that never answer."""
 
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
     def submit(self, completion: Completion, reference: str) -> "Future[Verdict]":
         """A future that stays as it is."""
+        self.asked.set()
         return Future()
 
 
@@ -52,9 +56,10 @@ def main() -> None:
 def waiting(client: redis.Redis) -> dict[str, float]:
     """While a verdict is awaited."""
     Queue(client, "waiting", "bench").publish("rollouts", [a_group()])
+    verifiers = NoVerdict()
 
     def see() -> dict[str, float]:
-        time.sleep(1.0)  # the group is taken by then
+        verifiers.asked.wait()
         cpu, commands = time.process_time(), processed(client)
         time.sleep(WAITING_SECONDS)
         return {
@@ -62,7 +67,7 @@ def waiting(client: redis.Redis) -> dict[str, float]:
             "commands_per_second": round((processed(client) - commands) / WAITING_SECONDS, 1),
         }
 
-    return beside(client, "waiting", NoVerdict(), see)
+    return beside(client, "waiting", verifiers, see)
 
 
 def working(client: redis.Redis) -> dict[str, float]:
@@ -99,10 +104,11 @@ def beside(
     arguments = (Queue(client, name, "scorer"), verifiers, RULES, stop)
     thread = threading.Thread(target=run, args=arguments)
     thread.start()
-    found = see()
-    stop.set()
-    thread.join()
-    return found
+    try:
+        return see()
+    finally:
+        stop.set()
+        thread.join()
 
 
 def answers(number: int) -> RolloutGroup:

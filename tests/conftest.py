@@ -1,10 +1,14 @@
 """What tests share: a Redis server of their own, a run id each, and waiting for conditions."""
 
+import gc
 import itertools
+import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import redis
@@ -72,10 +76,27 @@ def queue(client: redis.Redis, run_id: str) -> Callable[..., Queue]:
     return make
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Return once the condition holds; fail, saying what was awaited, when it does not."""
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+    """What the condition gives, once it holds; fail, saying what was awaited, when it does not."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds:.0f} s in vain for: {what}")
         time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def a_process_of_its_own() -> Iterator[None]:
+    """`running` takes over signals, logging and the collector: afterwards they are as before."""
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+    root.handlers[:], root.level = handlers, level
+    gc.unfreeze()

@@ -4,11 +4,12 @@ Each is a whole completion, the reference it is compared with, and the verdicts 
 verifier can settle within the deadline must be `timeout` or `error`: `incorrect` would be a lie.
 """
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-MARK = Path(tempfile.gettempdir()) / "openrs-a-hostile-answer-was-here"
+MARK = Path(tempfile.gettempdir()) / f"openrs-a-hostile-answer-was-here-{os.getpid()}"
 """What an answer would create if it were run as code."""
 
 UNKNOWN = ("timeout", "error")

@@ -208,14 +208,21 @@ class Observed(DeepSpeedTrainer):
         self._terms[name] = self._terms.get(name, 0) + both
 
     def _roundings(self) -> float:
-        """Largest error of a value of the sum, in units of UNIT * sum of |terms|."""
-        worst = 0.0
+        """Largest error of a value of the sum, in units of UNIT * sum of |terms|; NaN where one is.
+
+        0 where no terms are noted: in float32.
+        """
+        if self._way.dtype == "float32":
+            return 0.0
+        assert self._terms.keys() == self._gradient.keys(), "the terms of each parameter were seen"
+        errors = []
         for name, both in self._terms.items():
             dist.all_reduce(both)
             exact, size = both / (dist.get_world_size() if self._engine.gradient_average else 1)
-            error = (torch.from_numpy(self._gradient[name]) - exact).abs() / (UNIT * size)
-            worst = max(worst, error.nan_to_num().max().item())
-        return worst
+            found = torch.from_numpy(self._gradient[name])
+            assert not found[~(size > 0)].any(), f"{name} has a gradient, or NaN, of no terms"
+            errors.append(((found - exact).abs() / (UNIT * size))[size > 0])
+        return torch.cat(errors).max().item()
 
     def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
         """Another model: of itself, a policy diverges by nothing."""

@@ -16,9 +16,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from openrs_core.errors import RecordError
 from openrs_core.wire.messages import Form, Verdict
 
-SkipReason = Literal["loss", "gradient", "spike"]
-"""Why a step was not made: its loss or its gradient is not finite, or its norm is a spike."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spent:

@@ -144,7 +144,7 @@ def connect(
 
 
 def when_there_is_room(do: Callable[[], T], stop: threading.Event) -> T:
-    """The result of a command that a full Redis refuses, once it does so no more.
+    """The result of a command that a full Redis refuses; waits until there is room for it.
 
     Raises:
         StoppedError: told to stop while waiting.

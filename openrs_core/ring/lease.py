@@ -40,7 +40,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS
 
 
 class Lease:
-    """The place of a run's one learner: `take` it, `check` it, `close` it."""
+    """The place of a run's one learner: `take` it, `confirm` it before writing, `close` it."""
 
     def __init__(
         self, client: redis.Redis, run: str, recipe: RingRecipe, seconds: float = LEASE_SECONDS

@@ -19,7 +19,6 @@ from openrs_core.weights.layout import Layout, Tensor
 from openrs_core.weights.publisher import Publisher
 from openrs_core.weights.receiver import Receiver, Update
 from openrs_core.weights.snapshot import Snapshot
-from openrs_core.weights.store import Store
 
 __all__ = [
     "Change",
@@ -28,7 +27,6 @@ __all__ = [
     "Publisher",
     "Receiver",
     "Snapshot",
-    "Store",
     "Tensor",
     "Update",
 ]

@@ -3,7 +3,7 @@
 A message that decodes is well-formed; that does not make it the answer to a prompt of ours.
 """
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from openrs_core.ledger import Policy
 from openrs_core.wire.messages import Completion, Prompt, ScoredGroup
@@ -12,17 +12,14 @@ from openrs_core.wire.messages import Completion, Prompt, ScoredGroup
 def fault(group: ScoredGroup, issued: Prompt, reached: Policy, vocabulary: int) -> str:
     """Why a group cannot be trained on or evaluated; empty when it can.
 
-    `issued` is the prompt as it was sent; only the time may differ, where it was sent again.
+    `issued` is the prompt as it was sent.
     """
-    came = replace(group.rollout.prompt, issued_at=issued.issued_at)
-    if differing := [f.name for f in fields(Prompt) if _of(came, f.name) != _of(issued, f.name)]:
+    came = group.rollout.prompt
+    names = [field.name for field in fields(Prompt)]
+    if differing := [name for name in names if getattr(came, name) != getattr(issued, name)]:
         return f"not as it was issued: {', '.join(differing)}"
     faults = (_completion_fault(each, reached, vocabulary) for each in group.rollout.completions)
     return next((found for found in faults if found), "")
-
-
-def _of(prompt: Prompt, name: str) -> object:
-    return getattr(prompt, name)
 
 
 def _completion_fault(completion: Completion, reached: Policy, vocabulary: int) -> str:

@@ -16,7 +16,7 @@ from openrs_core.lifecycle import Settings, Stop, running
 from openrs_core.memory import keep_freed_memory
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.record.directory import CHECKPOINTS, keep_recipe
-from openrs_core.ring.agreement import agree, next_incarnation
+from openrs_core.ring.agreement import agree, next_incarnation, refuse_odd_name
 from openrs_core.ring.connection import connect, when_there_is_room
 from openrs_core.ring.keys import Keys
 from openrs_core.ring.lease import Lease
@@ -42,6 +42,7 @@ def main(recipe: TrainingRecipe, settings: Settings, runs: Path) -> None:
         follow(recipe)
         return
     with running("learner", settings) as stop:
+        refuse_odd_name(settings.run)
         client = connect(settings.redis_url, stop)
         client.exists(Keys(settings.run).recipe)  # where it refuses us, no directory is left
         keep_recipe(runs / settings.run, recipe)

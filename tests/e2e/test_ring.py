@@ -21,6 +21,9 @@ from tests.processes import of_session, showing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
+LONGER = (*SHORT, "learner.steps=30")
+"""Steps enough that a stop falls among them, though each takes a fraction of a second."""
+
 SUMMARY = {
     "held_out_before", "held_out_after", "problems", "steps", "completions", "max_staleness",
     "staleness_bound", "tokens_before", "tokens_after", "wall_seconds",
@@ -88,7 +91,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     Before the stop, every process serves metrics that have moved.
     """
     directory, log = tmp_path / "again", tmp_path / "up.log"
-    arguments = ["up", str(TOY), "--run", "again", "--runs", str(tmp_path), *sets(SHORT)]
+    arguments = ["up", str(TOY), "--run", "again", "--runs", str(tmp_path), *sets(LONGER)]
     process = start(log, *arguments)
     wait_until(lambda: len(lines(directory, "step")) >= 2, "two steps", seconds=200)
     for role, moved in (
@@ -102,10 +105,10 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     assert of_session(process.pid) == []
     state = json.loads((newest(directory) / "state.json").read_text())
     assert state["version"] == len(lines(directory, "step"))
-    again = up(tmp_path, "again", more=("--resume",))
+    again = up(tmp_path, "again", *LONGER[len(SHORT) :], more=("--resume",))
     assert again.returncode == 0, again.stderr
     steps = lines(directory, "step")
-    assert [step["version"] for step in steps] == list(range(1, 7))
+    assert [step["version"] for step in steps] == list(range(1, 31))
     assert {step["incarnation"] for step in steps} == {1, 2}
     trained = [group["position"] for step in steps for group in step["groups"]]
     assert len(trained) == len(set(trained))

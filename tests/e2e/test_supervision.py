@@ -26,8 +26,7 @@ def start_up(directory: Path, run: str, *more: str):
 
 def kill(role: str, up: "subprocess.Popen[bytes]") -> None:
     """Kill the process that plays a role in a ring, once there is one."""
-    wait_until(lambda: playing(role, up.pid), role)
-    playing(role, up.pid).kill()
+    wait_until(lambda: playing(role, up.pid), role).kill()
 
 
 def test_each_process_that_is_killed_is_started_again_and_the_run_finishes(tmp_path):
@@ -49,11 +48,15 @@ def test_each_process_that_is_killed_is_started_again_and_the_run_finishes(tmp_p
 
 def test_a_process_that_may_not_be_started_again_ends_the_run_with_its_last_lines(tmp_path):
     process, log = start_up(tmp_path, "broken", "--restarts", "0")
+    own = tmp_path / "broken" / "logs" / "sampler-0.log"
+    wait_until(
+        lambda: own.exists() and own.read_text().endswith("\n"), "a line of the sampler", 100
+    )
     kill("sampler", process)
     assert process.wait(60) == 1
-    assert (
-        "sampler-0 was killed by SIGKILL, and is not started again; the end of" in log.read_text()
-    )
+    said = log.read_text()
+    assert f"sampler-0 was killed by SIGKILL, and is not started again; the end of {own}" in said
+    assert own.read_text().splitlines()[-1] in said
     wait_until(lambda: not showing(tmp_path), "everything to end", seconds=15)
 
 

@@ -30,6 +30,9 @@ def observed(tiny_model: str, of_all_workers: Path) -> Callable[[int], Path]:
         with FileLock(f"{made}.lock"):
             if not made.exists():
                 partial = Path(f"{made}-partial")
+                if partial.exists():  # another test, perhaps of another process, has tried
+                    logs = "\n".join(log.read_text() for log in sorted(partial.glob("*.log")))
+                    pytest.fail(f"{count} ranks have failed before:\n{logs}")
                 partial.mkdir()
                 observe(count, tiny_model, partial)
                 partial.rename(made)

@@ -328,17 +328,25 @@ def test_a_group_of_a_life_whose_steps_were_lost_is_not_trained(admission, queue
     assert queue().depth("scored") == 4  # the stray is acknowledged: nobody will need it
 
 
-def test_an_evaluation_of_an_earlier_life_is_dropped_when_it_comes_back(admission, queue):
+def test_an_evaluation_of_an_earlier_life_is_dropped_when_it_comes_back(queue):
     """The life that begins later has begun its own; it acknowledges what nobody waits for."""
-    earlier = an_admission(queue("learner"), load(TOY, SMALL), held_out=1)
-    earlier._evaluation.begin(NOW, now=0.0)
-    earlier.issuer.issue(earlier._evaluation.next_prompts(alone=True))
-    asked = answer(queue, 9, rewards=[1.0])
-    assert {prompt.purpose for prompt in asked} == {"eval"}
-    admission._evaluation.begin(Policy(2, 0), now=0.0)
-    admission.read(Policy(2, 0), 1.0)
-    assert queue().depth("scored") == 0
-    assert admission._evaluation.finished() == []
+    earlier, later = (
+        an_admission(queue("learner"), load(TOY, SMALL), held_out=1) for _ in range(2)
+    )
+    evaluations, reached = later._evaluation, Policy(2, 0)
+    for gate, policy, reward in ((earlier, NOW, 0.0), (later, reached, 1.0)):
+        gate._evaluation.begin(policy, now=0.0)
+        gate.issuer.issue(gate._evaluation.next_prompts(alone=True))
+        if gate is later:
+            later.read(reached, 1.0)  # what the earlier life asked for
+            assert queue().depth("scored") == 0
+            assert (evaluations.pending, evaluations.finished()) == (True, [])
+        asked = answer(queue, 9, rewards=[reward])
+        assert {prompt.purpose for prompt in asked} == {"eval"}
+    later.read(reached, 1.0)
+    found = [(line.mode, line.accuracy) for line in evaluations.finished()]
+    assert found == [("sampled", 1.0), ("greedy", 1.0)]
+    assert not evaluations.pending
 
 
 def sent_again(admission, queue, policy=NOW):

@@ -157,7 +157,7 @@ def test_the_steps_after_it_are_bit_for_bit_those_without_it(run, stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_rank_says_why(run, stage):
+def test_a_skipped_step_says_why(run, stage):
     reasons = list(SICK.values())
     lines = json.loads((run / str(stage) / "0.json").read_text())
     assert [line[0] for line in lines] == [*reasons, "", "", *reasons, ""]

@@ -21,44 +21,36 @@ def openrs(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [[], ["dead"], *([each.__name__] for each in COMMANDS)])
-def test_help_imports_nothing_heavy(command):
-    """`--help` must not wait for torch, vllm, transformers or DeepSpeed."""
-    code = (
-        "import sys\nfrom services.cli import app\n"
-        f"try: app({[*command, '--help']!r})\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'vllm', 'transformers', 'deepspeed', 'math_verify', 'datasets'}\n"
-        "sys.exit(','.join(heavy & set(sys.modules)) or 0)"
-    )
+HELPS = [[], ["dead"], *(["dead", each] for each in ("list", "show", "requeue")),
+         *([each.__name__.replace("_", "-")] for each in COMMANDS)]  # fmt: skip
+
+
+def loads_none_of(heavy: set[str], code: str) -> None:
+    """Fail where running this code fails, or imports one of these modules."""
+    code += f"\nimport sys\nsys.exit(','.join({heavy} & set(sys.modules)) or 0)"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("command", HELPS)
+def test_help_imports_nothing_heavy(command):
+    """`--help` must not wait for torch, vllm, transformers or DeepSpeed."""
+    heavy = {"torch", "vllm", "transformers", "deepspeed", "math_verify", "datasets"}
+    asked = f"try: app({[*command, '--help']!r})\nexcept SystemExit as end: assert not end.code"
+    loads_none_of(heavy, f"from services.cli import app\n{asked}")
 
 
 @pytest.mark.parametrize("module", ["loop", "main", "recorder", "health", "algorithm.sequences"])
 def test_the_learners_loop_needs_no_torch(module):
     """Only its trainer does: what decides about training can be read and tested without."""
     heavy = {"torch", "transformers", "deepspeed", "datasets"}
-    code = (
-        f"import sys\nimport services.learner.{module}\n"
-        f"sys.exit(','.join({heavy} & set(sys.modules)) or 0)"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stderr
+    loads_none_of(heavy, f"import services.learner.{module}")
 
 
 def test_the_scorer_loads_neither_torch_nor_vllm():
-    code = (
-        "import sys\nimport services.scorer.main\n"
-        "sys.exit(','.join({'torch', 'vllm', 'transformers'} & set(sys.modules)) or 0)"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stderr
+    loads_none_of({"torch", "vllm", "transformers"}, "import services.scorer.main")
 
 
 ELSEWHERE = ["--set", "model.path=./nowhere", "--set", "data.train=./x.jsonl"]
@@ -162,3 +154,11 @@ def test_an_exported_checkpoint_is_its_model_directory(tmp_path):
     for source in ("run", "run/checkpoints/step-000030"):
         found = openrs("export", source, "other", cwd=tmp_path)
         assert (found.returncode, "config.json was altered" in found.stderr) == (2, True)
+
+
+def test_a_learner_with_an_odd_run_id_leaves_no_directory(tmp_path):
+    runs = tmp_path / "deep" / "runs"
+    found = openrs("learner", "--run", "../x", "--recipe", TOY, "--runs", str(runs))
+    assert found.returncode == 2
+    assert "--run '../x'" in found.stderr
+    assert list(tmp_path.iterdir()) == []

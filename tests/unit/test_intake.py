@@ -26,17 +26,13 @@ def made_by(incarnation: int, version: int) -> ScoredGroup:
     return changed(policies=(PolicyRun(incarnation=incarnation, version=version, count=2),))
 
 
-def test_what_was_issued_is_let_in_whenever_it_was_issued():
-    later = replace(ISSUED, issued_at=ISSUED.issued_at + 100)
-    assert fault(a_scored_group(later), ISSUED, NOW, 100) == ""
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"token_ids": (1, 2)}, "token_ids"),
         ({"answer": "8"}, "answer"),
         ({"prompt_id": "another"}, "prompt_id"),
+        ({"issued_at": 0.5}, "issued_at"),
         ({"issued_version": 4}, "issued_version"),
         ({"purpose": "eval"}, "purpose"),
         ({"sampling": replace(ISSUED.sampling, max_tokens=9)}, "sampling"),

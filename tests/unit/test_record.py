@@ -1,7 +1,7 @@
 """A run's record: what is written is what is read, and what became void is dropped."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -64,11 +64,30 @@ def test_what_is_written_is_what_is_read(line):
     assert read(text) == line
 
 
-def test_a_step_has_the_keys_that_other_programs_look_for():
+KEYS = {
+    LifeLine: "kind time incarnation version",
+    StepLine: "kind time version incarnation reward components accuracy completion_tokens "
+    "truncated staleness_max staleness_mean completions lr loss grad_norm entropy mismatch_kl "
+    "ratio_max clipped tokens seconds groups",
+    SkippedLine: "kind time version incarnation reason loss grad_norm groups",
+    EvaluationLine: "kind time version mode accuracy tokens problems completions unverified "
+    "newest_version",
+    WeightsLine: "kind time version incarnation form size whole_size values seconds",
+}
+"""As docs/operations.md lists them."""
+
+
+@given(ANY_LINE)
+def test_a_line_has_the_keys_that_other_programs_look_for(line):
     """Dashboards and notebooks of users read the file: a key keeps its name."""
-    line = json.loads(written(a_step(7)))
-    assert {"kind": "step", "version": 7, "reward": 0.5, "staleness_max": 1}.items() <= line.items()
-    assert line["seconds"] == {"collect": 1.0, "train": 2.0, "publish": 0.0}
+    assert list(json.loads(written(line))) == KEYS[type(line)].split()
+
+
+def test_a_steps_groups_and_seconds_have_the_keys_that_other_programs_look_for():
+    origin = GroupOrigin(group_id="1.1", position=0, oldest=(1, 0), newest=(1, 1), staleness=1)
+    line = json.loads(written(replace(a_step(7), groups=(origin,))))
+    assert list(line["seconds"]) == ["collect", "train", "publish"]
+    assert list(line["groups"][0]) == ["group_id", "position", "oldest", "newest", "staleness"]
 
 
 def test_a_line_of_a_later_openrs_may_say_more():
@@ -109,7 +128,7 @@ def test_a_line_that_its_writer_did_not_finish_is_cut_off_when_the_next_life_beg
     reader.follow()
     RecordWriter(tmp_path).add(LifeLine(incarnation=2, version=1))
     assert [line.kind for line in reader.follow()] == ["life"]
-    assert [line.kind for line in read_record(tmp_path).follow()] == []
+    assert [line.kind for line in RecordReader(tmp_path).follow()] == ["step", "life"]
     assert path.read_text().count("\n") == 2
 
 

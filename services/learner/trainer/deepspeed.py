@@ -230,6 +230,9 @@ class DeepSpeedTrainer:
         return ranks.hear(self._engine.device)
 
 
+_LARGEST_BUCKET = 500_000_000
+"""Values of the gradient that DeepSpeed reduces at once; its own default."""
+
 _SUMS = ("loss", "entropy", "mismatch_kl", "clipped", "tokens", "ratio_max")
 
 
@@ -253,19 +256,24 @@ def _initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
     engine, *_ = deepspeed.initialize(
         model=policy,
         model_parameters=list(policy.parameters()),
-        config=_configuration(recipe),
+        config=_configuration(recipe, sum(p.numel() for p in policy.parameters())),
         dist_init_required=False,
     )
     return engine
 
 
-def _configuration(recipe: TrainingRecipe) -> dict[str, Any]:
+def _configuration(recipe: TrainingRecipe, values: int) -> dict[str, Any]:
+    """DeepSpeed's, for a model of so many values."""
     rules, bfloat16 = recipe.learner, recipe.model.dtype == "bfloat16"
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,  # the boundary is set by hand
         "gradient_clipping": rules.max_grad_norm,
-        "zero_optimization": {"stage": rules.zero_stage},
+        "zero_optimization": {
+            "stage": rules.zero_stage,
+            # The bucket is allocated at its full size, 2 GB by default
+            "reduce_bucket_size": min(values, _LARGEST_BUCKET),
+        },
         # Gradients are kept, and added up over micro-batches and ranks, in float32 (decision 0021)
         "bf16": {"enabled": bfloat16, "immediate_grad_update": True},
         "data_types": {"grad_accum_dtype": "fp32"},
