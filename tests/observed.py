@@ -78,10 +78,12 @@ def recipe(model: str, zero_stage: int, dtype: str = "float32") -> TrainingRecip
     learner = {
         "zero_stage": zero_stage,
         "tokens_per_micro_batch": LARGEST,
-        "kl_weight": 0.1 if dtype == "float32" else 0.0,
         "max_grad_norm": MOST_NORM,
     }
-    return tiny_recipe(model, dtype, sampler={"temperature": TEMPERATURE}, learner=learner)
+    sampler, algorithm = {"temperature": TEMPERATURE}, {}
+    if dtype == "float32":
+        algorithm = {"kl_weight": 0.1}
+    return tiny_recipe(model, dtype, sampler=sampler, learner=learner, algorithm=algorithm)
 
 
 def step_batch() -> list[Sequence]:

@@ -105,6 +105,16 @@ def _unknown_key(path: list[str]) -> str:
     for part in path[:-1]:
         section = section.model_fields[part].annotation
     known = list(section.model_fields) if hasattr(section, "model_fields") else get_args(section)
+    elsewhere = list(_places(path[-1]))
     close = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+    if elsewhere:
+        hint = f"its place is {' or '.join(elsewhere)}"
     return f"{'.'.join(path)} is no key of a recipe; {hint}"
+
+
+def _places(key: str) -> Iterator[str]:
+    """Where a key of just this name is, in any section."""
+    for name, section in TrainingRecipe.model_fields.items():
+        if key in getattr(section.annotation, "model_fields", {}):
+            yield f"{name}.{key}"

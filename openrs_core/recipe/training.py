@@ -2,6 +2,7 @@
 
 from pydantic import model_validator
 
+from openrs_core.recipe.algorithm import AlgorithmSection
 from openrs_core.recipe.evaluation import EvaluationSection
 from openrs_core.recipe.learner import LearnerSection
 from openrs_core.recipe.ring import RingRecipe
@@ -11,6 +12,7 @@ class TrainingRecipe(RingRecipe):
     """Everything that decides what a training run does."""
 
     learner: LearnerSection
+    algorithm: AlgorithmSection = AlgorithmSection()
     evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")

@@ -69,7 +69,7 @@ def by_autograd(model: str, dtype: torch.dtype) -> Expected:
             anchor = logprobs_of(sequence, reference)
         behaviour = torch.tensor(sequence.behaviour_logprobs)
         gains = torch.full_like(behaviour, sequence.advantage)
-        each = token_loss(logprobs_of(sequence, network), behaviour, gains, rules.learner, anchor)
+        each = token_loss(logprobs_of(sequence, network), behaviour, gains, rules.algorithm, anchor)
         losses.append(each.loss * sequence.weight)
         ratios.append(each.ratio)
     torch.cat(losses).sum().backward()
@@ -127,7 +127,7 @@ def test_the_statistics_are_those_of_the_whole_batch(computed, expected, rounded
     assert stats["grad_norm"] == pytest.approx(
         norm(expected.gradient), rel=rounding + values**0.5 * UNIT
     )
-    capped = (expected.ratios > recipe("", 1).learner.ratio_cap).double().mean().item()
+    capped = (expected.ratios > recipe("", 1).algorithm.ratio_cap).double().mean().item()
     assert stats["clipped"] == pytest.approx(capped)
 
 

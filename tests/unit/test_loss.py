@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openrs_core.recipe.learner import LearnerSection
+from openrs_core.recipe.algorithm import AlgorithmSection
 from services.learner.algorithm.aggregation import token_weights
 from services.learner.trainer.loss import k3, token_loss
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.arithmetic
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss.json"
 TOLERANCE = 1e-6
 MAX_TOKENS = 16
-KL_WEIGHT, SIZE = 0.04, {"steps": 1, "groups_per_step": 2, "group_size": 4}
+KL_WEIGHT = 0.04
 RATIO_CAP = 5.0
 RATIOS = (0.3, 0.79, 0.81, 1.0, 1.19, 1.21, 1.27, 1.29, 3.9, 4.1, 4.9, 5.1)
 """Both sides of every clip: 0.8, 1.2, 1.28, 4 and 5."""
@@ -64,10 +64,10 @@ class Case:
         return f"{self.variant}-{self.aggregation}-{off}_policy-{kl}"
 
     @property
-    def rules(self) -> LearnerSection:
-        """The recipe's learner section for it."""
+    def rules(self) -> AlgorithmSection:
+        """The recipe's section for it."""
         weight = KL_WEIGHT if self.kl else 0.0
-        return LearnerSection(**SIZE, **VARIANTS[self.variant], kl_weight=weight)
+        return AlgorithmSection(**VARIANTS[self.variant], kl_weight=weight)
 
 
 CASES = [Case(*parts) for parts in product(VARIANTS, TRL_NAMES, (False, True), (False, True))]

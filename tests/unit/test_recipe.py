@@ -28,7 +28,10 @@ def test_there_are_recipes_to_parse():
         ("scorer.cosine.unti=1", "did you mean 'unit'"),
         ("learner.lr=fast", "learner.lr is 'fast'"),
         ("learner.steps=0", "learner.steps is 0"),
-        ("learner.loss=ppo", "'cispo' or 'clip'"),
+        ("algorithm.loss=ppo", "'cispo' or 'clip'"),
+        ("learner.loss=clip", "learner.loss is no key of a recipe; its place is algorithm.loss"),
+        ("learner.kl_weight=1", "its place is algorithm.kl_weight"),
+        ("learner.max_tokens=1", "its place is sampler.max_tokens or evaluation.max_tokens"),
         ("sampler.max_sequences=4", "learner.group_size = 8"),
         ("sampler.max_tokens=100000", "learner.tokens_per_micro_batch is"),
         ("evaluation.samples=1000", "evaluation.samples is 1000, more than a sampler takes"),
@@ -64,8 +67,8 @@ def test_a_missing_key_is_named():
 
 
 def test_an_override_wins_and_needs_no_quotes():
-    recipe = load(TOY, ["learner.lr=2e-6", "learner.loss=clip", "scorer.weights.accuracy=2"])
-    assert (recipe.learner.lr, recipe.learner.loss) == (2e-6, "clip")
+    recipe = load(TOY, ["learner.lr=2e-6", "algorithm.loss=clip", "scorer.weights.accuracy=2"])
+    assert (recipe.learner.lr, recipe.algorithm.loss) == (2e-6, "clip")
     assert recipe.scorer.weights["accuracy"] == 2.0
 
 

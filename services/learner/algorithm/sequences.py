@@ -11,7 +11,7 @@ from services.learner.step import Sequence
 
 def sequences(groups: Many[ScoredGroup], recipe: TrainingRecipe) -> list[Sequence]:
     """The batch of a step, group by group, completion by completion."""
-    rules = recipe.learner
+    rules = recipe.algorithm
     drawn = [group.rollout.completions for group in groups]
     rewards = [[score.reward for score in group.scores] for group in groups]
     lengths = [[len(completion.token_ids) for completion in completions] for completions in drawn]

@@ -140,7 +140,7 @@ class DeepSpeedTrainer:
         logprobs, entropy = self._engine(batch)
         reference = self._reference_logprobs(batch)
         losses = token_loss(
-            logprobs, batch.behaviour_logprobs, batch.advantages, self._rules, reference
+            logprobs, batch.behaviour_logprobs, batch.advantages, self._recipe.algorithm, reference
         )
         loss = (losses.loss * batch.weights).sum()
         # Our weights already say what each token counts: an average over ranks is undone
@@ -173,7 +173,7 @@ class DeepSpeedTrainer:
 
     def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
         """A frozen copy of the base model, only where the loss asks for it."""
-        if not recipe.learner.kl_weight:
+        if not recipe.algorithm.kl_weight:
             return None
         return (
             load_policy_network(recipe, model).to(self._engine.device).eval().requires_grad_(False)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openrs_core.recipe.learner import LearnerSection
+from openrs_core.recipe.algorithm import AlgorithmSection
 
 LOG_RATIO_BOUND = 20.0
 """exp(20) is 5e8: beyond it a ratio is a fault, and exp would overflow."""
@@ -38,7 +38,7 @@ def token_loss(
     logprobs: Tensor,
     behaviour: Tensor,
     advantages: Tensor,
-    rules: LearnerSection,
+    rules: AlgorithmSection,
     reference: Tensor | None,
 ) -> TokenLoss:
     """The loss of each token; all arguments [N], `reference` only with a KL weight."""
@@ -67,7 +67,7 @@ def _cispo(
     return -capped * advantages * logprobs, ratio.detach() > cap
 
 
-def _clip(ratio: Tensor, advantages: Tensor, rules: LearnerSection) -> tuple[Tensor, Tensor]:
+def _clip(ratio: Tensor, advantages: Tensor, rules: AlgorithmSection) -> tuple[Tensor, Tensor]:
     low, high = 1 - rules.clip_low, 1 + rules.clip_high
     bounded = ratio.clamp(max=rules.dual_clip) if rules.dual_clip else ratio
     loss = -torch.minimum(bounded * advantages, ratio.clamp(low, high) * advantages)
