@@ -97,6 +97,8 @@ def _first_fault(error: ValidationError) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     if not path or path == ["__root__"]:
         return message
+    if isinstance(fault["input"], Mapping):  # a whole section: it names the key itself
+        return f"{'.'.join(path)}: {message}"
     return f"{'.'.join(path)} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 

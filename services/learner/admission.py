@@ -18,7 +18,9 @@ from openrs_core.wire.messages import Prompt, Sampling, ScoredGroup
 from services.issuing.evaluation import Evaluation
 from services.issuing.issuer import Issuer
 from services.issuing.problems import Problems
-from services.learner.algorithm.filters import has_signal
+from services.learner.algorithm.drought import Drought
+from services.learner.algorithm.outcome import ENDS_AS, outcome
+from services.learner.algorithm.scored import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ class Admission:
         self.issuer, self.ledger, self._problems = issuer, ledger, problems
         self._evaluation, self._recipe = evaluation, recipe
         self._counted = ledger.ended.copy()  # what the metrics already say
+        self._tally, self._drought = Tally(), Drought(recipe.learner.groups_per_step)
+        self.scored = self._tally.scored()
+        """All groups that came back between the last two steps, and those of the last."""
 
     def issue(self, reached: Policy, published: Policy, *, alone: bool = False) -> None:
         """Send out prompts: evaluation's share, and training's as far as the ledger has room.
@@ -72,7 +77,12 @@ class Admission:
         """The groups of the step from the policy reached, or none yet."""
         chosen = self.ledger.take(reached)
         self._drop_ended()
-        return [self._collected(group_id, reached) for group_id in chosen]
+        groups = [self._collected(group_id, reached) for group_id in chosen]
+        for collected in groups:
+            self._tally.add(collected.group, "signal")
+        if groups:
+            self.scored, self._tally = self._tally.scored(), Tally()
+        return groups
 
     def settle(self, groups: Iterable[Collected], how: End = "trained") -> None:
         """These groups are in the weights now, or never will be (their step was skipped): they are
@@ -82,16 +92,18 @@ class Admission:
             self.issuer.settle(collected.issued.group_id)
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint: the ledger, and the prompts it has in flight."""
+        """For a checkpoint: the ledger, the prompts it has in flight, and what is counted."""
         return {
             "ledger": self.ledger.state(),
             "prompts": self.issuer.state(self.ledger.in_flight),
+            "algorithm": {"tally": self._tally.state()},
         }
 
     def restore(self, state: State, reached: Policy) -> None:
         """Go on from a checkpoint as a new incarnation, which begins with `reached`."""
         self.ledger.restore(state.ledger, reached.incarnation, reached.version)
         self.issuer.restore(state.prompts)
+        self._tally.restore(state.algorithm["tally"])
 
     def observe(self) -> None:
         """Gauges of the ring."""
@@ -115,14 +127,16 @@ class Admission:
     def _admit(self, group: ScoredGroup, reached: Policy) -> bool:
         """Is this group to be trained on? Otherwise the ledger knows why not."""
         group_id = group.rollout.prompt.group_id
-        if not group.scores:
+        what = outcome(group, self._recipe.algorithm)
+        if what == "failed":
             logger.warning("group %s failed: %s", group_id, group.rollout.failure)
-            self.ledger.end(group_id, "failed")
-            return False
-        if not has_signal([score.reward for score in group.scores]):
-            self.ledger.end(group_id, "zero_signal")
-            return False
-        return self.ledger.arrive(group_id, _made_by(group), reached)
+        if complaint := self._drought.see(what):
+            logger.warning("%s", complaint)
+        if what == "signal":
+            return self.ledger.arrive(group_id, _made_by(group), reached)
+        self._tally.add(group, what)
+        self.ledger.end(group_id, ENDS_AS[what])
+        return False
 
     def _drop_ended(self) -> None:
         """Let go of groups that the ledger has ended as stale while they were away or in hand."""

@@ -40,7 +40,9 @@ def by_autograd(model: str, dtype: str) -> list[dict[str, Tensor]]:
         batch = assemble([sequence], "padded", policy.model.config.pad_token_id)
         policy.zero_grad()
         logprobs, _ = policy(batch)
-        each = token_loss(logprobs, batch.behaviour_logprobs, batch.advantages, rules.learner, None)
+        each = token_loss(
+            logprobs, batch.behaviour_logprobs, batch.advantages, rules.algorithm, None
+        )
         (each.loss * batch.weights).sum().backward()
         found.append({name: p.grad.clone() for name, p in policy.model.named_parameters()})
     return found

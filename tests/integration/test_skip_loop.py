@@ -36,7 +36,7 @@ class FakeTrainer(FakeSaves):
         super().__init__()
         self.norms = iter(norms)
 
-    def train(self, sequences, lr: float, norm_limit: float) -> StepStats:
+    def train(self, sequences, lr: float, norm_limit: float, entropy_weight: float) -> StepStats:
         norm = next(self.norms)
         skipped = "spike" if norm > norm_limit else ""
         return StepStats(0.1, norm, 1.0, 0.0, 1.0, 0.0, tokens=8, skipped=skipped)

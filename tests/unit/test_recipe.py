@@ -28,7 +28,7 @@ def test_there_are_recipes_to_parse():
         ("scorer.cosine.unti=1", "did you mean 'unit'"),
         ("learner.lr=fast", "learner.lr is 'fast'"),
         ("learner.steps=0", "learner.steps is 0"),
-        ("algorithm.loss=ppo", "'cispo' or 'clip'"),
+        ("algorithm.loss=ppo", "'cispo', 'clip' or 'reinforce'"),
         ("learner.loss=clip", "learner.loss is no key of a recipe; its place is algorithm.loss"),
         ("learner.kl_weight=1", "its place is algorithm.kl_weight"),
         ("learner.max_tokens=1", "its place is sampler.max_tokens or evaluation.max_tokens"),
@@ -38,6 +38,9 @@ def test_there_are_recipes_to_parse():
         ("evaluation.max_tokens=1000", "evaluation.max_tokens is 1000, longer than the model"),
         ("learner.group_size=2000", "learner.group_size is 2000"),
         ("scorer.weights.format=1e9", "scorer.weights.format is"),
+        ("algorithm.top_entropy_share=0", "algorithm.top_entropy_share is 0"),
+        ("algorithm.kl_with_ratio=true", "algorithm: kl_with_ratio is set, but kl_weight is 0"),
+        ("algorithm.reference_reset_every=9", "algorithm: reference_reset_every is set, but"),
         ("model.path=other/model", "the toy model knows only the toy task"),
         ("learner", "expected KEY=VALUE"),
         ("name.x=1", "'name' is a value, not a section"),
@@ -47,6 +50,12 @@ def test_a_mistake_is_named_with_its_remedy(override, said):
     with pytest.raises(RecipeError, match=said) as error:
         load(TOY, [override])
     assert "\n" not in str(error.value)
+
+
+def test_a_ratio_that_the_loss_does_not_have_is_refused():
+    pair = ["algorithm.loss=reinforce", "algorithm.ratio_level=sequence"]
+    with pytest.raises(RecipeError, match="algorithm: ratio_level is 'sequence', but loss is"):
+        load(TOY, pair)
 
 
 def test_a_missing_file_is_named():
