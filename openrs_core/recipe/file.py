@@ -94,12 +94,10 @@ def _first_fault(error: ValidationError) -> str:
         return _unknown_key(path)
     if fault["type"] == "missing":
         return f"{'.'.join(path)} is missing; add it"
-    message = fault["msg"].removeprefix("Value error, ")
-    if not path or path == ["__root__"]:
-        return message
-    if isinstance(fault["input"], Mapping):  # a whole section: it names the key itself
-        return f"{'.'.join(path)}: {message}"
-    return f"{'.'.join(path)} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    where, message = ".".join(path), fault["msg"].removeprefix("Value error, ")
+    if not path or isinstance(fault["input"], Mapping):  # a section: it names the key itself
+        return f"{where}: {message}" if path else message
+    return f"{where} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _unknown_key(path: list[str]) -> str:

@@ -3,8 +3,10 @@
 from pydantic import model_validator
 
 from openrs_core.recipe.algorithm import AlgorithmSection
+from openrs_core.recipe.curriculum import CurriculumSection
 from openrs_core.recipe.evaluation import EvaluationSection
 from openrs_core.recipe.learner import LearnerSection
+from openrs_core.recipe.length import LengthSection
 from openrs_core.recipe.ring import RingRecipe
 
 
@@ -13,6 +15,8 @@ class TrainingRecipe(RingRecipe):
 
     learner: LearnerSection
     algorithm: AlgorithmSection = AlgorithmSection()
+    length: LengthSection = LengthSection()
+    curriculum: CurriculumSection = CurriculumSection()
     evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")
@@ -29,6 +33,18 @@ class TrainingRecipe(RingRecipe):
                 f"sequence may have {self.longest_sequence} tokens (data.max_prompt_tokens + "
                 "sampler.max_tokens); raise it or lower those"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _lengths_possible(self) -> "TrainingRecipe":
+        """Refuse lengths that the sampler is not started for."""
+        most, rules = self.sampler.max_tokens, self.length
+        for name, tokens in (("first is", rules.first), ("at_steps lead to", rules.planned)):
+            if tokens > most:
+                raise ValueError(
+                    f"length.{name} {tokens} tokens, but the sampler is started for {most} "
+                    "(sampler.max_tokens); raise that, or lower length.first or length.factor"
+                )
         return self
 
     @model_validator(mode="after")

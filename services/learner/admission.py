@@ -18,8 +18,10 @@ from openrs_core.wire.messages import Prompt, Sampling, ScoredGroup
 from services.issuing.evaluation import Evaluation
 from services.issuing.issuer import Issuer
 from services.issuing.problems import Problems
+from services.learner.algorithm.curriculum import Curriculum
 from services.learner.algorithm.drought import Drought
-from services.learner.algorithm.outcome import ENDS_AS, outcome
+from services.learner.algorithm.length import LengthSchedule
+from services.learner.algorithm.outcome import ENDS_AS, Outcome, outcome
 from services.learner.algorithm.scored import Tally
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,8 @@ class Admission:
         self._tally, self._drought = Tally(), Drought(recipe.learner.groups_per_step)
         self.scored = self._tally.scored()
         """All groups that came back between the last two steps, and those of the last."""
+        self._length = LengthSchedule(recipe.length, recipe.sampler.max_tokens)
+        self._curriculum = Curriculum(recipe.curriculum, len(problems))
 
     def issue(self, reached: Policy, published: Policy, *, alone: bool = False) -> None:
         """Send out prompts: evaluation's share, and training's as far as the ledger has room.
@@ -63,7 +67,7 @@ class Admission:
             return
         is_last = reached.version >= self._recipe.learner.steps
         room = 0 if is_last else self.ledger.room(reached, published)
-        groups = [self.ledger.issue(published) for _ in range(room)]
+        groups = [self._book(published) for _ in range(room)]
         metrics.GROUPS_ISSUED.inc(room)
         training = [self._prompt(group) for group in groups]
         self.issuer.issue([*self._evaluation.next_prompts(alone=alone), *training])
@@ -79,7 +83,7 @@ class Admission:
         self._drop_ended()
         groups = [self._collected(group_id, reached) for group_id in chosen]
         for collected in groups:
-            self._tally.add(collected.group, "signal")
+            self._count(collected.group, "signal")
         if groups:
             self.scored, self._tally = self._tally.scored(), Tally()
         return groups
@@ -90,13 +94,19 @@ class Admission:
         for collected in groups:
             self.ledger.end(collected.issued.group_id, how)
             self.issuer.settle(collected.issued.group_id)
+        if how == "trained" and self._length.made(self.scored.truncated or 0.0):
+            logger.info("completions may have %d tokens from now on", self._length.max_tokens)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: the ledger, the prompts it has in flight, and what is counted."""
         return {
             "ledger": self.ledger.state(),
             "prompts": self.issuer.state(self.ledger.in_flight),
-            "algorithm": {"tally": self._tally.state()},
+            "algorithm": {
+                "tally": self._tally.state(),
+                "length": self._length.state(),
+                "curriculum": self._curriculum.state(),
+            },
         }
 
     def restore(self, state: State, reached: Policy) -> None:
@@ -104,6 +114,8 @@ class Admission:
         self.ledger.restore(state.ledger, reached.incarnation, reached.version)
         self.issuer.restore(state.prompts)
         self._tally.restore(state.algorithm["tally"])
+        self._length.restore(state.algorithm["length"])
+        self._curriculum.restore(state.algorithm["curriculum"])
 
     def observe(self) -> None:
         """Gauges of the ring."""
@@ -134,9 +146,17 @@ class Admission:
             logger.warning("%s", complaint)
         if what == "signal":
             return self.ledger.arrive(group_id, _made_by(group), reached)
-        self._tally.add(group, what)
+        self._count(group, what)
         self.ledger.end(group_id, ENDS_AS[what])
         return False
+
+    def _count(self, group: ScoredGroup, what: Outcome) -> None:
+        """A group leaves the flight, or is about to: what it was like is remembered."""
+        self._tally.add(group, what)
+        prompt = group.rollout.prompt
+        verified = [score for score in group.scores if score.is_verified]
+        right = sum(score.verdict == "correct" for score in verified)
+        self._curriculum.visited(prompt.prompt_id, prompt.position, right, len(verified))
 
     def _drop_ended(self) -> None:
         """Let go of groups that the ledger has ended as stale while they were away or in hand."""
@@ -148,6 +168,14 @@ class Admission:
         group = self.issuer.group(group_id)
         distances = [self.ledger.lineage.distance(policy, reached) for policy in _made_by(group)]
         return Collected(self.ledger.in_flight[group_id], group, max(distances))
+
+    def _book(self, published: Policy) -> Issued:
+        """Book the next group; the cursor passes over problems that are not worth a visit."""
+        if not self.ledger.again:
+            self.ledger.cursor = self._curriculum.next_place(
+                self.ledger.cursor, lambda place: self._problems.at(place).prompt_id
+            )
+        return self.ledger.issue(published)
 
     def _prompt(self, group: Issued) -> Prompt:
         problem, recipe = self._problems.at(group.position), self._recipe
@@ -164,7 +192,7 @@ class Admission:
             answer=problem.answer,
             sampling=Sampling(
                 temperature=recipe.sampler.temperature,
-                max_tokens=recipe.sampler.max_tokens,
+                max_tokens=self._length.max_tokens,
                 group_size=recipe.learner.group_size,
             ),
         )
