@@ -8,6 +8,7 @@ address, ports, directories) is no part of it: those are command-line options.
     evaluation, toy
                 one table of the file each, every key with its default and its meaning
     ring        the tables that every client of the ring needs: `RingRecipe`
+    presets     published algorithms, as values of other keys
     training    those of a training run: `TrainingRecipe`
     file        read from TOML, changed with `--set`, compared
 """
