@@ -17,7 +17,7 @@ from services.learner.trainer.batch import assemble
 from services.learner.trainer.entropy import quantile
 from services.learner.trainer.loss import Tokens, mean_of_sequence, token_loss
 from services.learner.trainer.policy_network import load_policy_network
-from tests.loss_cases import OPTIONS, Case, difference, draw_groups, ours, spread
+from tests.loss_cases import MAX_TOKENS, OPTIONS, Case, difference, draw_groups, ours, spread
 from tests.tiny_model import a_batch, tiny_recipe, write_tiny_model
 from tests.trl_loss import load_trl, trl_namespace
 
@@ -195,3 +195,29 @@ def test_the_entropy_has_a_gradient_where_one_is_asked_for(tmp_path: Path) -> No
     log_p = (logits.flatten(0, 1)[batch.index] / 0.7).log_softmax(-1)
     expected = gradient(-(log_p.exp() * log_p).sum(-1))
     assert (found - expected).norm() <= 1e-5 * expected.norm()
+
+
+# --- RLOO --------------------------------------------------------------------------------------
+
+
+def test_on_policy_the_preset_rloo_has_the_gradient_of_trl_s_rloo_over_the_longest_length() -> None:
+    """TRL sums log-probabilities over a sequence, and takes the mean over sequences; `constant`
+    also divides by `max_tokens`."""
+    groups = draw_groups()
+    rows = [row for group in groups for row in group]
+    _, found = ours(Case("cispo", "constant", False, False), groups)
+    longest = max(len(row["logprobs"]) for row in rows)
+    padded = [row["logprobs"] + [0.0] * (longest - len(row["logprobs"])) for row in rows]
+    logprobs = torch.tensor(padded, requires_grad=True)
+    mask = torch.tensor([[at < len(r["logprobs"]) for at in range(longest)] for r in rows]).long()
+    trainer, case = load_trl("rloo_trainer", "RLOOTrainer"), Case("cispo", "token", False, False)
+    namespace = trl_namespace(load_trl(), case, 1)
+    namespace._get_per_token_logps_and_entropies = lambda *_, **__: (logprobs, 0 * mask, None)
+    inputs = {
+        "prompt_ids": mask, "prompt_mask": mask, "completion_ids": mask, "completion_mask": mask,
+        "old_logps": (logprobs.detach() * mask).sum(1),
+        "advantages": torch.tensor([row["advantage"] for row in rows]),
+    }  # fmt: skip
+    trainer._compute_loss(namespace, None, inputs).backward()
+    expected = (logprobs.grad / MAX_TOKENS)[mask.bool()].tolist()
+    assert found == pytest.approx(expected, abs=ROUNDING)
