@@ -144,14 +144,12 @@ class DeepSpeedTrainer:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = lr
         sums = torch.zeros(len(_SUMS), dtype=torch.float64)
-        batches = [
-            assemble(part, rules.packing, self._pad).to(self._engine.device) for part in ours
-        ]
+        batches = [assemble(part, rules.packing, self._pad) for part in ours]
         share = self._recipe.algorithm.top_entropy_share
         batches = with_entropy(batches, self._engine, share, entropy_weight)
-        for number, batch in enumerate(batches):
+        for number, batch in enumerate(batches):  # on the device one at a time
             self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
-            sums = _merge(sums, self._backward(batch, size))
+            sums = _merge(sums, self._backward(batch.to(self._engine.device), size))
         total, ratio_max = self._over_all_ranks(sums)
         skipped = self._guard.step(loss=total[0], norm_limit=norm_limit)
         return self._stats(total, ratio_max, skipped)

@@ -24,18 +24,19 @@ def with_entropy(
 ) -> list[MicroBatch]:
     """This rank's micro-batches with `carries` and `entropy_weights`, where they are asked for.
 
-    Every rank takes part.
+    They stay where they are, which need not be the engine's device. Every rank takes part.
     """
     if share == 1.0 and not weight:
         return list(batches)
     carries: list[Tensor] = [torch.ones_like(batch.weights) for batch in batches]
     if share < 1.0:
         with torch.no_grad():
-            entropies = [engine(batch)[1] for batch in batches]
+            entropies = [engine(batch.to(engine.device))[1] for batch in batches]
         limit = quantile(_of_all_ranks(torch.cat(entropies)), 1 - share)
-        carries = [(each >= limit).float() for each in entropies]
-    count = torch.cat(carries).sum()
+        carries = [(each >= limit).to(batches[0].weights) for each in entropies]
+    count = torch.cat(carries).sum().to(engine.device)
     dist.all_reduce(count)
+    count = count.to(batches[0].weights.device)
     return [
         replace(
             batch,
