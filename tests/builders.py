@@ -35,7 +35,7 @@ def a_prompt(
         token_ids=(1, 2, 3),
         problem="What is 8+9-4-6?",
         answer="7",
-        sampling=Sampling(temperature=1.0, max_tokens=16, group_size=group_size),
+        sampling=Sampling(temperature=1.0, max_tokens=8, group_size=group_size),
     )
 
 
@@ -96,7 +96,9 @@ def a_step(version: int, incarnation: int = 1) -> StepLine:
 def a_judged_group(*judged: tuple[Verdict, float, FinishReason], tokens: int = 2) -> ScoredGroup:
     """A completion for each verdict, with its reward and why it ended; the first has so many
     tokens, each other one more than the one before."""
-    rollout = a_group(a_prompt(group_size=len(judged)))
+    prompt = a_prompt(group_size=len(judged))
+    roomy = Sampling(temperature=1.0, max_tokens=tokens + len(judged), group_size=len(judged))
+    rollout = a_group(replace(prompt, sampling=roomy))
     drawn = [
         replace(a_completion(tokens=tokens + number), finish_reason=reason)
         for number, (_, _, reason) in enumerate(judged)
