@@ -1,11 +1,13 @@
 """Messages with defaults for everything a test does not care about."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from openrs_core.record.lines import Spent, StepLine
 from openrs_core.wire.messages import (
     Completion,
+    FinishReason,
     Form,
     PolicyRun,
     Prompt,
@@ -14,6 +16,7 @@ from openrs_core.wire.messages import (
     Sampling,
     Score,
     ScoredGroup,
+    Verdict,
     WeightsManifest,
 )
 
@@ -88,3 +91,21 @@ def a_step(version: int, incarnation: int = 1) -> StepLine:
         ratio_max=1.0, clipped=0.0, tokens=72,
         seconds=Spent(collect=1.0, train=2.0, publish=0.0), groups=(),
     )  # fmt: skip
+
+
+def a_judged_group(*judged: tuple[Verdict, float, FinishReason], tokens: int = 2) -> ScoredGroup:
+    """A completion for each verdict, with its reward and why it ended; the first has so many
+    tokens, each other one more than the one before."""
+    prompt = a_prompt(group_size=len(judged))
+    roomy = Sampling(temperature=1.0, max_tokens=tokens + len(judged), group_size=len(judged))
+    rollout = a_group(replace(prompt, sampling=roomy))
+    drawn = [
+        replace(a_completion(tokens=tokens + number), finish_reason=reason)
+        for number, (_, _, reason) in enumerate(judged)
+    ]
+    scores = [
+        Score(reward=reward, components={"accuracy": reward}, verdict=verdict, language=0.5)
+        for verdict, reward, _ in judged
+    ]
+    rollout = replace(rollout, completions=tuple(drawn))
+    return ScoredGroup(rollout=rollout, scores=tuple(scores))

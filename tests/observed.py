@@ -55,16 +55,34 @@ class Way:
     boundary: Literal["last", "every", "first"] = "last"
     """Which micro-batch is taken for the last; every one: as with a boundary DeepSpeed counts."""
     dtype: str = "float32"
+    option: str = ""
 
     def __str__(self) -> str:
         """As files and reports name it."""
-        return f"{self.dtype}-zero{self.zero_stage}-{self.packing}-{self.budget}-{self.boundary}"
+        way = f"{self.dtype}-zero{self.zero_stage}-{self.packing}-{self.budget}-{self.boundary}"
+        return f"{way}-{self.option}" if self.option else way
 
 
 STAGES = (1, 2, 3)
 
 RIGHT = [Way(*parts) for parts in product(STAGES, ("padded", "packed"), (10**6, 700, LARGEST, 1))]
 """From everything at once to one sequence at a time (odd in number: with two ranks, one idles)."""
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "": {},
+    "sequence_ratio": {"loss": "clip", "ratio_level": "sequence", "dual_clip": 0.0},
+    "opsm": {"opsm_delta": 0.05},  # of three bad sequences one is above it, by 0.04
+    "kl_with_ratio": {"kl_with_ratio": True},
+    "entropy": {"top_entropy_share": 0.2, "entropy_weight": 0.3},
+}
+"""Options of the loss that see more than one token."""
+
+OPTIONAL = [
+    Way(*parts, option=option)
+    for option in OPTIONS
+    if option
+    for parts in [(1, "padded", 10**6), (1, "packed", 1), (2, "packed", LARGEST), (3, "padded", 1)]
+]
 
 WRONG = [Way(stage, "padded", 1, "every") for stage in (1, 2)]
 
@@ -74,14 +92,16 @@ WRONG_SUM = [Way(1, "padded", 1, boundary, "bfloat16") for boundary in ("every",
 """With ZeRO-2 and 3 every micro-batch is reduced: the boundary has no say in the gradient."""
 
 
-def recipe(model: str, zero_stage: int, dtype: str = "float32") -> TrainingRecipe:
+def recipe(model: str, zero_stage: int, dtype: str = "float32", option: str = "") -> TrainingRecipe:
     learner = {
         "zero_stage": zero_stage,
         "tokens_per_micro_batch": LARGEST,
-        "kl_weight": 0.1 if dtype == "float32" else 0.0,
         "max_grad_norm": MOST_NORM,
     }
-    return tiny_recipe(model, dtype, sampler={"temperature": TEMPERATURE}, learner=learner)
+    sampler, algorithm = {"temperature": TEMPERATURE}, {}
+    if dtype == "float32":
+        algorithm = {"kl_weight": 0.1} | OPTIONS[option]
+    return tiny_recipe(model, dtype, sampler=sampler, learner=learner, algorithm=algorithm)
 
 
 def step_batch() -> list[Sequence]:
@@ -156,6 +176,7 @@ class Observed(DeepSpeedTrainer):
 
     def __init__(self, model: str, stage: int, dtype: str) -> None:
         super().__init__(recipe(model, stage, dtype), model)
+        self._model = model
         if dtype == "bfloat16":
             for name, parameter in self._engine.module.model.named_parameters():
                 parameter.register_hook(partial(self._note, name))
@@ -164,9 +185,11 @@ class Observed(DeepSpeedTrainer):
         self._way, self._terms = way, {}
         changes = {"packing": way.packing, "tokens_per_micro_batch": way.budget}
         self._rules = self._rules.model_copy(update=changes)
+        self._recipe = recipe(self._model, way.zero_stage, way.dtype, way.option)
+        bonus = self._recipe.algorithm.entropy_weight
         batch = step_batch() if way.dtype == "float32" else many()
         kept, moment = self._rules.betas[0], self._moment()
-        facts = asdict(self._train(batch, lr=0.0, norm_limit=math.inf))
+        facts = asdict(self._train(batch, 0.0, math.inf, bonus))
         stepped = (self._moment() - kept * moment) / (1 - kept)
         facts |= {"stepped_norm": stepped.norm().item(), "roundings": self._roundings()}
         facts["kept"] = self._kept
@@ -232,7 +255,9 @@ class Observed(DeepSpeedTrainer):
 def be_a_rank(model: str, directory: Path) -> None:
     """Every rank runs this, so each calls what rank 0 would have told it to do."""
     ranks.join()
-    ways = SUMMED + WRONG_SUM + (RIGHT + WRONG if dist.get_world_size() < 3 else [])
+    ways = SUMMED + WRONG_SUM
+    if dist.get_world_size() < 3:
+        ways = ways + RIGHT + WRONG + OPTIONAL
     for stage, dtype in product(STAGES, ("float32", "bfloat16")):
         ours = [way for way in ways if (way.zero_stage, way.dtype) == (stage, dtype)]
         trainer = Observed(model, stage, dtype) if ours else None

@@ -4,9 +4,11 @@ Frozen, unknown keys refused, checked when it is made. What only says where a pr
 address, ports, directories) is no part of it: those are command-line options.
 
     section     what the tables below have in common
-    model, data, sampler, scorer, learner, evaluation, toy
+    model, data, sampler, scorer, learner, algorithm, length, curriculum,
+    evaluation, toy
                 one table of the file each, every key with its default and its meaning
     ring        the tables that every client of the ring needs: `RingRecipe`
+    presets     published algorithms, as values of other keys
     training    those of a training run: `TrainingRecipe`
     file        read from TOML, changed with `--set`, compared
 """

@@ -94,10 +94,10 @@ def _first_fault(error: ValidationError) -> str:
         return _unknown_key(path)
     if fault["type"] == "missing":
         return f"{'.'.join(path)} is missing; add it"
-    message = fault["msg"].removeprefix("Value error, ")
-    if not path or path == ["__root__"]:
-        return message
-    return f"{'.'.join(path)} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    where, message = ".".join(path), fault["msg"].removeprefix("Value error, ")
+    if not path or isinstance(fault["input"], Mapping):  # a section: it names the key itself
+        return f"{where}: {message}" if path else message
+    return f"{where} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _unknown_key(path: list[str]) -> str:
@@ -105,6 +105,16 @@ def _unknown_key(path: list[str]) -> str:
     for part in path[:-1]:
         section = section.model_fields[part].annotation
     known = list(section.model_fields) if hasattr(section, "model_fields") else get_args(section)
+    elsewhere = list(_places(path[-1]))
     close = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+    if elsewhere:
+        hint = f"its place is {' or '.join(elsewhere)}"
     return f"{'.'.join(path)} is no key of a recipe; {hint}"
+
+
+def _places(key: str) -> Iterator[str]:
+    """Where a key of just this name is, in any section."""
+    for name, section in TrainingRecipe.model_fields.items():
+        if key in getattr(section.annotation, "model_fields", {}):
+            yield f"{name}.{key}"

@@ -1,4 +1,4 @@
-"""The section `learner`: DeepSpeed, and the learning itself."""
+"""The section `learner`: how a run of steps is made; what a step computes is in `algorithm`."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ from openrs_core.wire.fields import MAX_GROUP_SIZE
 
 
 class LearnerSection(Section):
-    """DeepSpeed and GRPO's family."""
+    """Steps, batches, the optimizer, DeepSpeed, checkpoints."""
 
     steps: PositiveInt
     """Optimizer steps of the run."""
@@ -47,22 +47,6 @@ class LearnerSection(Section):
     is. A loss or gradient that is not finite always is."""
     most_skipped: PositiveInt = 3
     """So many skipped steps in a row end the run."""
-    loss: Literal["cispo", "clip"] = "cispo"
-    """`cispo`: policy gradient with the detached, capped ratio; `clip`: PPO's, asymmetric."""
-    ratio_cap: Positive = 5.0
-    """Highest importance ratio of `cispo`."""
-    clip_low: Share = 0.2
-    """`clip` keeps the ratio above 1 - clip_low."""
-    clip_high: NotNegative = 0.28
-    """`clip` keeps the ratio below 1 + clip_high."""
-    dual_clip: NotNegative = 4.0
-    """`clip` bounds the ratio of tokens with negative advantage by this; 0: unbounded."""
-    kl_weight: NotNegative = 0.0
-    """Weight of the k3 divergence from the base model; needs a second copy of it."""
-    aggregation: Literal["token", "sequence", "group", "constant"] = "token"
-    """Mean over all tokens, of sequence means, of group means, or over a constant length."""
-    advantage_scale: Literal["none", "group", "batch"] = "group"
-    """What divides reward - group mean: nothing, the group's or the batch's deviation."""
     tokens_per_micro_batch: PositiveInt = 16384
     """Prompt and completion tokens computed at once by one rank."""
     packing: Literal["padded", "packed"] = "padded"

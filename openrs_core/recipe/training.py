@@ -1,17 +1,34 @@
 """A recipe for training: the ring's, and what the learner is to do with what comes back."""
 
+from typing import Any
+
 from pydantic import model_validator
 
+from openrs_core.recipe.algorithm import AlgorithmSection
+from openrs_core.recipe.curriculum import CurriculumSection
 from openrs_core.recipe.evaluation import EvaluationSection
 from openrs_core.recipe.learner import LearnerSection
+from openrs_core.recipe.length import LengthSection
+from openrs_core.recipe.presets import Preset, filled
 from openrs_core.recipe.ring import RingRecipe
 
 
 class TrainingRecipe(RingRecipe):
     """Everything that decides what a training run does."""
 
+    preset: Preset = ""
+    """A published algorithm, as values of the keys below (see `presets`); empty: none."""
     learner: LearnerSection
+    algorithm: AlgorithmSection = AlgorithmSection()
+    length: LengthSection = LengthSection()
+    curriculum: CurriculumSection = CurriculumSection()
     evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, table: Any) -> Any:
+        """Give the keys of the preset their values."""
+        return filled(table) if isinstance(table, dict) else table
 
     @model_validator(mode="after")
     def _learner_possible(self) -> "TrainingRecipe":
@@ -27,6 +44,18 @@ class TrainingRecipe(RingRecipe):
                 f"sequence may have {self.longest_sequence} tokens (data.max_prompt_tokens + "
                 "sampler.max_tokens); raise it or lower those"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _lengths_possible(self) -> "TrainingRecipe":
+        """Refuse lengths that the sampler is not started for."""
+        most, rules = self.sampler.max_tokens, self.length
+        for name, tokens in (("first is", rules.first), ("at_steps lead to", rules.planned)):
+            if tokens > most:
+                raise ValueError(
+                    f"length.{name} {tokens} tokens, but the sampler is started for {most} "
+                    "(sampler.max_tokens); raise that, or lower length.first or length.factor"
+                )
         return self
 
     @model_validator(mode="after")

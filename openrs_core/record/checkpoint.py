@@ -2,9 +2,10 @@
 
     step-000030/
         state.json    format, version, incarnation, fingerprint of the recipe, ledger and data
-                      cursor, prompts in flight, health
+                      cursor, prompts in flight, health, what the algorithm remembers
         model/        the policy as a plain Hugging Face directory
-        optimizer/    float32 masters, AdamW's moments and step count, whole per parameter
+        optimizer/    float32 masters, AdamW's moments and step count, whole per parameter; the
+                      reference of the KL, once it was reset
         files.json    size and digest of every other file; written last (see `inventory`)
 
 Beside them, for a moment: `partial-…` is being written, `replaced-…` makes way for another of its
@@ -41,6 +42,8 @@ class State:
     prompts: list[dict[str, Any]]
     """Those in flight, as they were issued."""
     health: dict[str, Any]
+    algorithm: dict[str, Any]
+    """What the choices of learning remember: weight of entropy, length, difficulty and the like."""
     format: int = FORMAT
 
 

@@ -18,7 +18,11 @@ from openrs_core.wire.messages import Prompt, Sampling, ScoredGroup
 from services.issuing.evaluation import Evaluation
 from services.issuing.issuer import Issuer
 from services.issuing.problems import Problems
-from services.learner.algorithm.filters import has_signal
+from services.learner.algorithm.curriculum import Curriculum
+from services.learner.algorithm.drought import Drought
+from services.learner.algorithm.length import LengthSchedule
+from services.learner.algorithm.outcome import ENDS_AS, Outcome, outcome
+from services.learner.algorithm.scored import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,11 @@ class Admission:
         self.issuer, self.ledger, self._problems = issuer, ledger, problems
         self._evaluation, self._recipe = evaluation, recipe
         self._counted = ledger.ended.copy()  # what the metrics already say
+        self._tally, self._drought = Tally(), Drought(recipe.learner.groups_per_step)
+        self.scored = self._tally.scored()
+        """All groups that came back between the last two steps, and those of the last."""
+        self._length = LengthSchedule(recipe.length, recipe.sampler.max_tokens)
+        self._curriculum = Curriculum(recipe.curriculum, len(problems))
 
     def issue(self, reached: Policy, published: Policy, *, alone: bool = False) -> None:
         """Send out prompts: evaluation's share, and training's as far as the ledger has room.
@@ -58,7 +67,7 @@ class Admission:
             return
         is_last = reached.version >= self._recipe.learner.steps
         room = 0 if is_last else self.ledger.room(reached, published)
-        groups = [self.ledger.issue(published) for _ in range(room)]
+        groups = [self._book(published) for _ in range(room)]
         metrics.GROUPS_ISSUED.inc(room)
         training = [self._prompt(group) for group in groups]
         self.issuer.issue([*self._evaluation.next_prompts(alone=alone), *training])
@@ -72,7 +81,12 @@ class Admission:
         """The groups of the step from the policy reached, or none yet."""
         chosen = self.ledger.take(reached)
         self._drop_ended()
-        return [self._collected(group_id, reached) for group_id in chosen]
+        groups = [self._collected(group_id, reached) for group_id in chosen]
+        for collected in groups:
+            self._count(collected.group, "signal")
+        if groups:
+            self.scored, self._tally = self._tally.scored(), Tally()
+        return groups
 
     def settle(self, groups: Iterable[Collected], how: End = "trained") -> None:
         """These groups are in the weights now, or never will be (their step was skipped): they are
@@ -80,18 +94,28 @@ class Admission:
         for collected in groups:
             self.ledger.end(collected.issued.group_id, how)
             self.issuer.settle(collected.issued.group_id)
+        if how == "trained" and self._length.made(self.scored.truncated or 0.0):
+            logger.info("completions may have %d tokens from now on", self._length.max_tokens)
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint: the ledger, and the prompts it has in flight."""
+        """For a checkpoint: the ledger, the prompts it has in flight, and what is counted."""
         return {
             "ledger": self.ledger.state(),
             "prompts": self.issuer.state(self.ledger.in_flight),
+            "algorithm": {
+                "tally": self._tally.state(),
+                "length": self._length.state(),
+                "curriculum": self._curriculum.state(),
+            },
         }
 
     def restore(self, state: State, reached: Policy) -> None:
         """Go on from a checkpoint as a new incarnation, which begins with `reached`."""
         self.ledger.restore(state.ledger, reached.incarnation, reached.version)
         self.issuer.restore(state.prompts)
+        self._tally.restore(state.algorithm["tally"])
+        self._length.restore(state.algorithm["length"])
+        self._curriculum.restore(state.algorithm["curriculum"])
 
     def observe(self) -> None:
         """Gauges of the ring."""
@@ -115,14 +139,24 @@ class Admission:
     def _admit(self, group: ScoredGroup, reached: Policy) -> bool:
         """Is this group to be trained on? Otherwise the ledger knows why not."""
         group_id = group.rollout.prompt.group_id
-        if not group.scores:
+        what = outcome(group, self._recipe.algorithm)
+        if what == "failed":
             logger.warning("group %s failed: %s", group_id, group.rollout.failure)
-            self.ledger.end(group_id, "failed")
-            return False
-        if not has_signal([score.reward for score in group.scores]):
-            self.ledger.end(group_id, "zero_signal")
-            return False
-        return self.ledger.arrive(group_id, _made_by(group), reached)
+        if complaint := self._drought.see(what):
+            logger.warning("%s", complaint)
+        if what == "signal":
+            return self.ledger.arrive(group_id, _made_by(group), reached)
+        self._count(group, what)
+        self.ledger.end(group_id, ENDS_AS[what])
+        return False
+
+    def _count(self, group: ScoredGroup, what: Outcome) -> None:
+        """A group leaves the flight, or is about to: what it was like is remembered."""
+        self._tally.add(group, what)
+        prompt = group.rollout.prompt
+        verified = [score for score in group.scores if score.is_verified]
+        right = sum(score.verdict == "correct" for score in verified)
+        self._curriculum.visited(prompt.prompt_id, prompt.position, right, len(verified))
 
     def _drop_ended(self) -> None:
         """Let go of groups that the ledger has ended as stale while they were away or in hand."""
@@ -134,6 +168,14 @@ class Admission:
         group = self.issuer.group(group_id)
         distances = [self.ledger.lineage.distance(policy, reached) for policy in _made_by(group)]
         return Collected(self.ledger.in_flight[group_id], group, max(distances))
+
+    def _book(self, published: Policy) -> Issued:
+        """Book the next group; the cursor passes over problems that are not worth a visit."""
+        if not self.ledger.again:
+            self.ledger.cursor = self._curriculum.next_place(
+                self.ledger.cursor, lambda place: self._problems.at(place).prompt_id
+            )
+        return self.ledger.issue(published)
 
     def _prompt(self, group: Issued) -> Prompt:
         problem, recipe = self._problems.at(group.position), self._recipe
@@ -150,7 +192,7 @@ class Admission:
             answer=problem.answer,
             sampling=Sampling(
                 temperature=recipe.sampler.temperature,
-                max_tokens=recipe.sampler.max_tokens,
+                max_tokens=self._length.max_tokens,
                 group_size=recipe.learner.group_size,
             ),
         )

@@ -24,6 +24,7 @@ from openrs_core.ring.lease import Lease
 from openrs_core.weights import Change, Publisher, Snapshot
 from services.issuing.evaluation import Evaluation
 from services.learner.admission import Admission, Collected
+from services.learner.algorithm.entropy import EntropyWeight
 from services.learner.algorithm.schedule import learning_rate
 from services.learner.algorithm.sequences import sequences
 from services.learner.checkpoints import Checkpoints, Saves
@@ -44,9 +45,14 @@ FULL_SECONDS = 1.0
 class Trainer(Saves, Protocol):
     """What the loop asks of the training step."""
 
-    def train(self, sequences: list[Sequence], lr: float, norm_limit: float) -> StepStats:
+    def train(
+        self, sequences: list[Sequence], lr: float, norm_limit: float, entropy_weight: float
+    ) -> StepStats:
         """One optimizer step on the whole batch; none where the gradient's norm is above the
         limit, or something is not finite."""
+
+    def reset_reference(self) -> None:
+        """The policy becomes the reference of the KL."""
 
     def weights(self) -> Snapshot:
         """The policy; `change` counts from here."""
@@ -74,6 +80,11 @@ class Learner:
     stop: threading.Event
     reached: Policy = field(default=Policy(0, 0), init=False)
     """The newest policy: that of the checkpoint it began with, and the steps made since."""
+    entropy: EntropyWeight = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the recipe's weight of entropy."""
+        self.entropy = EntropyWeight(self.recipe.algorithm)
 
     def restore(self, incarnation: int) -> None:
         """Begin a new life: from the newest checkpoint, or from the base model.
@@ -89,6 +100,7 @@ class Learner:
         self.reached = Policy(incarnation, state.version)
         self.admission.restore(state, self.reached)
         self.health.restore(state.health)
+        self.entropy.restore(state.algorithm["entropy"])
         logger.info("resumed at step %d from %s", state.version, newest)
 
     def run(self) -> None:
@@ -173,14 +185,13 @@ class Learner:
         """
         collected, lr = time.monotonic(), learning_rate(self.reached.version, self._rules)
         batch = sequences([each.group for each in groups], self.recipe)
-        stats = self.trainer.train(batch, lr, self.health.limit)
+        stats = self.trainer.train(batch, lr, self.health.limit, self.entropy.weight)
         if stats.skipped:
             self._skip(groups, stats)
             return
         trained = time.monotonic()
-        self.health.made(stats)
         self.reached = Policy(self.reached.incarnation, self.reached.version + 1)
-        self.admission.settle(groups)
+        self._made(groups, stats)
         change = self._difference()
         spent = Spent(
             collect=collected - begun,
@@ -192,6 +203,16 @@ class Learner:
         self._publish(change)
         if self.evaluation.due(self.reached.version) and not self.is_done:
             self.evaluation.begin(self.reached, time.time())
+
+    def _made(self, groups: list[Collected], stats: StepStats) -> None:
+        """A step was made: what the next one will be like depends on it."""
+        self.health.made(stats)
+        self.entropy.made(stats.entropy)
+        every = self.recipe.algorithm.reference_reset_every
+        if every and self.reached.version % every == 0:
+            self.trainer.reset_reference()
+            logger.info("the policy of step %d is the new reference", self.reached.version)
+        self.admission.settle(groups)
 
     def _skip(self, groups: list[Collected], stats: StepStats) -> None:
         """Let go of the groups of a step that was not made.
@@ -249,12 +270,15 @@ class Learner:
     def _checkpoint(self) -> None:
         """Write a checkpoint, then acknowledge what it covers."""
         self.lease.confirm()
+        gate = self.admission.state()
         state = State(
             version=self.reached.version,
             incarnation=self.reached.incarnation,
             fingerprint=self.recipe.fingerprint,
+            ledger=gate["ledger"],
+            prompts=gate["prompts"],
             health=self.health.state(),
-            **self.admission.state(),
+            algorithm=gate["algorithm"] | {"entropy": self.entropy.state()},
         )
         self.checkpoints.save(self.trainer, state)
         self.admission.issuer.acknowledge()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from services.learner.trainer.batch import assemble
-from services.learner.trainer.loss import token_loss
+from services.learner.trainer.loss import Tokens, token_loss
 from services.learner.trainer.policy_network import load_policy_network
 from tests.observed import MANY, SUMMED, WRONG_SUM, error, facts, many, recipe
 
@@ -40,7 +40,8 @@ def by_autograd(model: str, dtype: str) -> list[dict[str, Tensor]]:
         batch = assemble([sequence], "padded", policy.model.config.pad_token_id)
         policy.zero_grad()
         logprobs, _ = policy(batch)
-        each = token_loss(logprobs, batch.behaviour_logprobs, batch.advantages, rules.learner, None)
+        tokens = Tokens(batch.behaviour_logprobs, batch.advantages, batch.sequence)
+        each = token_loss(logprobs, tokens, rules.algorithm)
         (each.loss * batch.weights).sum().backward()
         found.append({name: p.grad.clone() for name, p in policy.model.named_parameters()})
     return found

@@ -5,6 +5,7 @@ before the optimizer steps, the gradient that plain autograd gives on one sequen
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 
 from services.learner.step import Sequence
-from services.learner.trainer.loss import token_loss
+from services.learner.trainer.loss import Tokens, token_loss
 from services.learner.trainer.policy_network import load_policy_network
 from tests.observed import (
     MOST_NORM,
+    OPTIONAL,
     RIGHT,
     SUMMED,
     TEMPERATURE,
@@ -43,45 +45,58 @@ class Expected:
 
     gradient: dict[str, np.ndarray]
     losses: Tensor  # [T]: weighted
+    clipped: Tensor  # [T]
     ratios: Tensor  # [T]
 
 
-@pytest.fixture(scope="module")
-def expected(tiny_model: str) -> Expected:
+@cache
+def expected(model: str, option: str) -> Expected:
     """In float64 (transformers keeps the norms and the angles of positions in float32)."""
-    return by_autograd(tiny_model, torch.float64)
+    return by_autograd(model, option, torch.float64)
 
 
-@pytest.fixture(scope="module")
-def rounded(tiny_model: str) -> Expected:
+@cache
+def rounded(model: str, option: str) -> Expected:
     """In float32: how far that is from `expected` is what rounding does on this machine."""
-    return by_autograd(tiny_model, torch.float32)
+    return by_autograd(model, option, torch.float32)
 
 
-def by_autograd(model: str, dtype: torch.dtype) -> Expected:
-    rules = recipe(model, 1)
+def by_autograd(model: str, option: str, dtype: torch.dtype) -> Expected:
+    recipe_ = recipe(model, 1, option=option)
+    rules = recipe_.algorithm
     network, reference = (
-        load_policy_network(rules, d).model.to(dtype) for d in (model, other_model(model))
+        load_policy_network(recipe_, d).model.to(dtype) for d in (model, other_model(model))
     )
-    losses, ratios = [], []
-    for sequence in step_batch():
+    batch = step_batch()
+    seen = [seen_of(sequence, network) for sequence in batch]
+    entropies = torch.cat([entropy.detach() for _, entropy in seen])
+    limit = torch.quantile(entropies, 1 - rules.top_entropy_share)
+    losses, clipped, ratios = [], [], []
+    for sequence, (logprobs, entropy) in zip(batch, seen, strict=True):
         with torch.no_grad():
-            anchor = logprobs_of(sequence, reference)
+            anchor, _ = seen_of(sequence, reference)
         behaviour = torch.tensor(sequence.behaviour_logprobs)
-        gains = torch.full_like(behaviour, sequence.advantage)
-        each = token_loss(logprobs_of(sequence, network), behaviour, gains, rules.learner, anchor)
-        losses.append(each.loss * sequence.weight)
+        gains, one = torch.full_like(behaviour, sequence.advantage), torch.zeros(len(behaviour))
+        carries = (entropy.detach() >= limit).to(dtype)
+        tokens = Tokens(behaviour, gains, one.long(), anchor, carries)
+        each = token_loss(logprobs, tokens, rules)
+        earned = rules.entropy_weight * carries * entropy / (entropies >= limit).sum()
+        losses.append(each.loss * sequence.weight - earned)
+        clipped.append(each.clipped)
         ratios.append(each.ratio)
     torch.cat(losses).sum().backward()
     gradient = {name: p.grad.double().numpy() for name, p in network.named_parameters()}
-    return Expected(gradient, torch.cat(losses).detach().double(), torch.cat(ratios).double())
+    values = [torch.cat(each).detach().double() for each in (losses, clipped, ratios)]
+    return Expected(gradient, *values)
 
 
-def logprobs_of(sequence: Sequence, network: Any) -> Tensor:
+def seen_of(sequence: Sequence, network: Any) -> tuple[Tensor, Tensor]:
+    """Log-probability and entropy of each token."""
     ids = torch.tensor([sequence.prompt + sequence.completion])
     logits = network(input_ids=ids).logits[0, len(sequence.prompt) - 1 : -1] / TEMPERATURE
+    every = logits.log_softmax(-1)
     chosen = torch.tensor(sequence.completion)[:, None]
-    return logits.log_softmax(-1).gather(-1, chosen)[:, 0]
+    return every.gather(-1, chosen)[:, 0], -(every.exp() * every).sum(-1)
 
 
 # --- the comparison ----------------------------------------------------------------------------
@@ -92,51 +107,60 @@ def computed(request, observed) -> Path:
     return observed(request.param)
 
 
-@pytest.fixture(scope="module")
-def rounding(expected: Expected, rounded: Expected) -> float:
+@cache
+def rounding(model: str, option: str) -> float:
     """Relative error that float32 may cost the gradient of `step_batch`.
 
     Plain autograd in float32 is one order of the same operations, every way is another. Rounding
     errors of half a million values are many enough for their norm to be nearly the same each time;
     4, because the sums may be longer: an error grows with the root of the length.
     """
-    return 4 * error(rounded.gradient, expected.gradient)
+    return 4 * error(rounded(model, option).gradient, expected(model, option).gradient)
 
 
-@pytest.mark.parametrize("way", RIGHT, ids=str)
-def test_the_gradient_is_that_of_the_whole_batch(computed, expected, rounding, way):
-    assert error(np.load(computed / f"{way}.npz"), expected.gradient) <= rounding
+@pytest.mark.parametrize("way", RIGHT + OPTIONAL, ids=str)
+def test_the_gradient_is_that_of_the_whole_batch(computed, tiny_model, way):
+    exact = expected(tiny_model, way.option).gradient
+    found = np.load(computed / f"{way}.npz")
+    assert error(found, exact) <= rounding(tiny_model, way.option)
 
 
 @pytest.mark.parametrize("way", WRONG, ids=str)
-def test_a_boundary_at_every_micro_batch_would_be_noticed(computed, expected, rounding, way):
-    assert error(np.load(computed / f"{way}.npz"), expected.gradient) > 100 * rounding
+def test_a_boundary_at_every_micro_batch_would_be_noticed(computed, tiny_model, way):
+    exact, found = expected(tiny_model, "").gradient, np.load(computed / f"{way}.npz")
+    assert error(found, exact) > 100 * rounding(tiny_model, "")
 
 
-@pytest.mark.parametrize("way", RIGHT, ids=str)
-def test_the_statistics_are_those_of_the_whole_batch(computed, expected, rounded, rounding, way):
+@pytest.mark.parametrize("way", OPTIONAL, ids=str)
+def test_an_option_that_does_nothing_would_be_noticed(computed, tiny_model, way):
+    exact, found = expected(tiny_model, "").gradient, np.load(computed / f"{way}.npz")
+    assert error(found, exact) > 100 * rounding(tiny_model, "")
+
+
+@pytest.mark.parametrize("way", RIGHT + OPTIONAL, ids=str)
+def test_the_statistics_are_those_of_the_whole_batch(computed, tiny_model, way):
     """Two norms differ by no more than the norm of the difference, and by how each is rounded: a
     sum of n squares in float32 errs by about sqrt(n) roundings. A loss is a sum of n too."""
-    stats = facts(computed, way)
-    values = sum(value.size for value in expected.gradient.values())
-    tokens = len(expected.losses)
-    off = 4 * (rounded.losses - expected.losses).abs().sum()
-    off += tokens * UNIT * expected.losses.abs().sum()
+    stats, exact = facts(computed, way), expected(tiny_model, way.option)
+    values = sum(value.size for value in exact.gradient.values())
+    tokens = len(exact.losses)
+    off = 4 * (rounded(tiny_model, way.option).losses - exact.losses).abs().sum()
+    off += tokens * UNIT * exact.losses.abs().sum()
     assert stats["tokens"] == tokens
-    assert stats["loss"] == pytest.approx(expected.losses.sum().item(), abs=off.item(), rel=0)
+    assert stats["loss"] == pytest.approx(exact.losses.sum().item(), abs=off.item(), rel=0)
     assert stats["grad_norm"] == pytest.approx(
-        norm(expected.gradient), rel=rounding + values**0.5 * UNIT
+        norm(exact.gradient), rel=rounding(tiny_model, way.option) + values**0.5 * UNIT
     )
-    capped = (expected.ratios > recipe("", 1).learner.ratio_cap).double().mean().item()
-    assert stats["clipped"] == pytest.approx(capped)
+    assert stats["clipped"] == pytest.approx(exact.clipped.mean().item())
 
 
 @pytest.mark.parametrize("way", RIGHT, ids=str)
-def test_the_largest_ratio_is_that_of_the_rank_that_has_it(computed, expected, rounded, way):
+def test_the_largest_ratio_is_that_of_the_rank_that_has_it(computed, tiny_model, way):
     """A ratio is the exponential of a difference of log-probabilities: its relative error is their
     absolute one."""
-    off = 4 * (rounded.ratios / expected.ratios).log().abs().max().item()
-    highest = expected.ratios.max().item()
+    exact, near = expected(tiny_model, "").ratios, rounded(tiny_model, "").ratios
+    off = 4 * (near / exact).log().abs().max().item()
+    highest = exact.max().item()
     assert facts(computed, way)["ratio_max"] == pytest.approx(highest, rel=off)
 
 

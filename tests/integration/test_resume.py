@@ -39,6 +39,10 @@ WAYS = [(1, 1), (2, 1), (1, 2), (2, 2), (1, 3)]
 
 LR, BETAS, EPSILON = 1e-4, (0.9, 0.95), 1e-8
 
+ALGORITHM = {"kl_weight": 0.1, "top_entropy_share": 0.5}
+"""With a reference that is reset before the checkpoint, and a look at all entropies."""
+ENTROPY_WEIGHT = 0.01
+
 SAME_GRADIENT = 1e-3
 """Relative difference of gradients that are the same but for rounding. What came back wrong would
 change them by far more; what rounding may do is the matter of test_gradient.py."""
@@ -51,14 +55,15 @@ def a_trainer(stage: int, dtype: str, model: str) -> DeepSpeedTrainer:
     """One sequence to a micro-batch, and nothing scaled down: the gradient of a step is the sum of
     the same terms, however many ranks there are."""
     learner = {"zero_stage": stage, "betas": BETAS, "max_grad_norm": 1e9}
-    trainer = DeepSpeedTrainer(tiny_recipe(model, dtype, learner=learner), model)
+    recipe = tiny_recipe(model, dtype, learner=learner, algorithm=ALGORITHM)
+    trainer = DeepSpeedTrainer(recipe, model)
     trainer._rules = trainer._rules.model_copy(update={"tokens_per_micro_batch": 1})
     return trainer
 
 
 def train(trainer: DeepSpeedTrainer, first: int, count: int) -> None:
     for seed in range(first, first + count):
-        trainer._train(a_batch(seed), LR, math.inf)
+        trainer._train(a_batch(seed), LR, math.inf, ENTROPY_WEIGHT)
 
 
 def load(trainer: DeepSpeedTrainer, directory: Path) -> None:
@@ -74,8 +79,11 @@ def weights_are_the_masters_rounded(trainer: DeepSpeedTrainer) -> bool:
 
 
 def write(trainer: DeepSpeedTrainer, directory: Path) -> None:
-    """Train, save, go on."""
-    train(trainer, 0, BEFORE)
+    """Train, with a reset on the way, save, go on."""
+    train(trainer, 0, BEFORE - 1)
+    trainer._save(Path(f"{directory}-first"))
+    trainer._reference.reset(trainer._named())
+    train(trainer, BEFORE - 1, 1)
     trainer._save(Path(f"{directory}-saved"))
     train(trainer, BEFORE, 1)
     trainer._save(Path(f"{directory}-next"))
@@ -166,6 +174,24 @@ def test_the_steps_after_a_resume_are_bit_for_bit_those_without_it(run, dtype, r
     whole, resumed = place(run, dtype, ranks, stage), place(run, dtype, ranks, stage, ranks, stage)
     same(state(whole, "end"), state(resumed, "end"))
     assert count(whole, "end") == count(resumed, "end") == BEFORE + AFTER
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_reference_that_was_reset_is_the_policy_of_that_moment(run, dtype, ranks, stage):
+    """The base model is in no checkpoint; what it was reset to is in every one, rounded."""
+    whole = place(run, dtype, ranks, stage)
+    first, saved, end = (state(whole, when) for when in ("first", "saved", "end"))
+    names = [key.removesuffix(".master") for key in first if key.endswith(".master")]
+    assert set(first) == {f"{name}.{kind}" for name in names for kind in KINDS}
+    for found in (saved, end, state(place(run, dtype, ranks, stage, ranks, stage), "end")):
+        wrong = [
+            name
+            for name in names
+            if not torch.equal(found[name], first[f"{name}.master"].to(getattr(torch, dtype)))
+        ]
+        assert wrong == []
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,7 +1,6 @@
 """What the learner's loop makes of steps that are not made: real Redis, a fake trainer."""
 
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -9,104 +8,26 @@ from prometheus_client import REGISTRY
 
 from openrs_core.errors import LearningError
 from openrs_core.ledger import Policy
-from openrs_core.recipe.file import load
-from openrs_core.weights import Change
-from openrs_core.wire.messages import Prompt
-from services.learner.checkpoints import Checkpoints
 from services.learner.health import Health
 from services.learner.loop import Learner
-from services.learner.recorder import Recorder
-from services.learner.step import StepStats
-from tests.builders import a_scored_group
-from tests.fakes import FakeSaves, FakeTokenizer
-from tests.gate import an_admission
+from tests.learner import FakeTrainer, a_learner, answering, half_right
 
 pytestmark = pytest.mark.redis
-TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
 RULES = [
     "learner.groups_per_step=2", "learner.group_size=2",
     "learner.steps=8", "learner.checkpoint_every=4", "learner.most_skipped=3",
 ]  # fmt: skip
 
 
-class FakeTrainer(FakeSaves):
-    """Makes steps with these gradient norms, as a real one would: none above the limit."""
-
-    def __init__(self, *norms: float) -> None:
-        super().__init__()
-        self.norms = iter(norms)
-
-    def train(self, sequences, lr: float, norm_limit: float) -> StepStats:
-        norm = next(self.norms)
-        skipped = "spike" if norm > norm_limit else ""
-        return StepStats(0.1, norm, 1.0, 0.0, 1.0, 0.0, tokens=8, skipped=skipped)
-
-    def change(self) -> Change:
-        return Change(())
-
-
-class FakePublisher:
-    """What is published is visible at once."""
-
-    is_full = has_ended = False
-
-    def __init__(self) -> None:
-        self.published = Policy(1, 0)
-        self.versions: list[int] = []
-
-    def publish(self, policy: Policy, _change: Change) -> None:
-        self.published = policy
-        self.versions.append(policy.version)
-
-    def drain(self, _seconds: float | None = None) -> bool:
-        return True
-
-    def finished(self) -> list:
-        return []
-
-
-class FakeLease:
-    def confirm(self) -> None:
-        """It is ours."""
-
-
 @pytest.fixture
 def answers(queue):
-    """Plays sampler and scorer for every prompt, until the test is over."""
-    stop = threading.Event()
-
-    def answer() -> None:
-        worker = queue("worker")
-        while not stop.is_set():
-            for delivery in worker.read("prompts", Prompt, 8, 0.05):
-                prompt = delivery.message
-                group = a_scored_group(prompt, version=prompt.issued_version)
-                worker.forward(delivery, "scored", group)
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with answering(queue, half_right):
+        yield
 
 
-def a_learner(queue, directory: Path, *norms: float, staleness: int = 1) -> Learner:
-    recipe = load(TOY, [*RULES, f"learner.max_staleness={staleness}"])
-    admission = an_admission(queue("learner"), recipe)
-    learner = Learner(
-        recipe=recipe,
-        trainer=FakeTrainer(*norms),
-        admission=admission,
-        evaluation=admission._evaluation,
-        publisher=FakePublisher(),
-        checkpoints=Checkpoints(directory / "checkpoints", 2, FakeTokenizer()),
-        recorder=Recorder(directory, recipe),
-        lease=FakeLease(),
-        health=Health(recipe.learner),
-        stop=threading.Event(),
-    )
-    learner.restore(1)
-    return learner
+def a_skipping_learner(queue, directory: Path, *norms: float, staleness: int = 1) -> Learner:
+    overrides = [*RULES, f"learner.max_staleness={staleness}"]
+    return a_learner(queue("learner"), directory, overrides, FakeTrainer(*norms))
 
 
 def lines(directory: Path, kind: str) -> list[dict]:
@@ -124,7 +45,7 @@ def test_a_skipped_step_makes_no_version_and_its_groups_end_as_failed(
     queue, tmp_path, answers, staleness
 ):
     norms, before = [*[1.0] * 5, 50.0, 1.0, 60.0, 1.0, 1.0], skips()
-    learner = a_learner(queue, tmp_path, *norms, staleness=staleness)
+    learner = a_skipping_learner(queue, tmp_path, *norms, staleness=staleness)
     learner.run()
     assert learner.reached == Policy(1, 8)
     assert learner.publisher.versions == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -142,7 +63,7 @@ def test_a_skipped_step_makes_no_version_and_its_groups_end_as_failed(
 
 
 def test_the_next_checkpoint_acknowledges_them(queue, tmp_path, answers):
-    learner = a_learner(queue, tmp_path, *[1.0] * 5, 50.0, *[1.0] * 3)
+    learner = a_skipping_learner(queue, tmp_path, *[1.0] * 5, 50.0, *[1.0] * 3)
     learner.run()
     assert not learner.admission.issuer._settled
     in_flight = len(learner.admission.ledger.in_flight)
@@ -152,7 +73,7 @@ def test_the_next_checkpoint_acknowledges_them(queue, tmp_path, answers):
 
 
 def test_too_many_in_a_row_end_the_run_with_reason_and_remedy(queue, tmp_path, answers):
-    learner = a_learner(queue, tmp_path, *[1.0] * 5, 34.0, 34.0, 34.0)
+    learner = a_skipping_learner(queue, tmp_path, *[1.0] * 5, 34.0, 34.0, 34.0)
     with pytest.raises(LearningError) as said:
         learner.run()
     line = str(said.value)
@@ -164,7 +85,7 @@ def test_too_many_in_a_row_end_the_run_with_reason_and_remedy(queue, tmp_path, a
 
 
 def test_a_resumed_run_knows_what_is_usual(queue, tmp_path, answers):
-    learner = a_learner(queue, tmp_path, *[1.0] * 8)
+    learner = a_skipping_learner(queue, tmp_path, *[1.0] * 8)
     learner.run()
     state = learner.checkpoints.load(learner.checkpoints.newest(), learner.recipe.fingerprint)
     resumed = Health(learner.recipe.learner)

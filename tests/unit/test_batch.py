@@ -153,6 +153,7 @@ def test_values_of_a_sequence_are_given_to_each_of_its_tokens(packing: Packing) 
     tensors = assemble(batch, packing, pad=0)
     assert tensors.advantages.tolist() == [-1.5, -1.5, -1.5, -0.5]
     assert tensors.weights.tolist() == [1.0, 1.0, 1.0, 0.5]
+    assert tensors.sequence.tolist() == [0, 0, 0, 1]
     drawn = batch[0].behaviour_logprobs + batch[1].behaviour_logprobs
     assert torch.equal(tensors.behaviour_logprobs, torch.tensor(drawn))
 

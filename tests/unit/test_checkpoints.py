@@ -31,7 +31,7 @@ def a_state(version: int, incarnation: int = 1) -> State:
     ledger, health = {"cursor": version}, {"made": version}
     return State(
         version=version, incarnation=incarnation, fingerprint="f", ledger=ledger, prompts=[],
-        health=health,
+        health=health, algorithm={"entropy": {"weight": 0.1}},
     )  # fmt: skip
 
 

@@ -1,99 +1,44 @@
 """The loss against TRL 1.16, against obvious loops, and against committed numbers.
 
-64 cases: {cispo, three clips} x {four aggregations} x {on, off policy} x {with, without KL}.
-TRL's cispo knows one normaliser, a number of tokens N: the other aggregations are made of it by
-choosing N and calling it per row or per group.
+What is compared: tests/loss_cases.py; how TRL computes it: tests/trl_loss.py.
 
 `python tests/unit/test_loss.py` writes tests/golden/loss.json anew, from TRL, never from openrs.
 """
 
 import json
 import math
-import random
-from collections import defaultdict
-from dataclasses import dataclass
-from itertools import chain, product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from openrs_core.recipe.learner import LearnerSection
-from services.learner.algorithm.aggregation import token_weights
-from services.learner.trainer.loss import k3, token_loss
+from services.learner.trainer.loss import TokenLoss, Tokens, k3, token_loss
+from tests.loss_cases import (
+    CASES,
+    KL_WEIGHT,
+    MAX_TOKENS,
+    MORE,
+    PLAIN,
+    RATIO_CAP,
+    RATIOS,
+    VARIANTS,
+    Case,
+    Group,
+    Result,
+    difference,
+    draw_groups,
+    ours,
+)
+from tests.trl_loss import load_trl, trl_result
 
 pytestmark = pytest.mark.arithmetic
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss.json"
 TOLERANCE = 1e-6
-MAX_TOKENS = 16
-KL_WEIGHT, SIZE = 0.04, {"steps": 1, "groups_per_step": 2, "group_size": 4}
-RATIO_CAP = 5.0
-RATIOS = (0.3, 0.79, 0.81, 1.0, 1.19, 1.21, 1.27, 1.29, 3.9, 4.1, 4.9, 5.1)
-"""Both sides of every clip: 0.8, 1.2, 1.28, 4 and 5."""
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "cispo": {"loss": "cispo", "ratio_cap": RATIO_CAP},
-    "clip_symmetric": {"loss": "clip", "clip_low": 0.2, "clip_high": 0.2, "dual_clip": 0.0},
-    "clip_asymmetric": {"loss": "clip", "clip_low": 0.2, "clip_high": 0.28, "dual_clip": 0.0},
-    "dual_clip": {"loss": "clip", "clip_low": 0.2, "clip_high": 0.28, "dual_clip": 4.0},
-}
-TRL_NAMES = {"token": "dapo", "sequence": "grpo", "group": "bnpo", "constant": "dr_grpo"}
-
-Group = list[dict[str, Any]]
-Result = tuple[float, list[float]]
-"""Loss, and its gradient with respect to every token's log-probability."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One way to configure the loss."""
-
-    variant: str
-    aggregation: str
-    off_policy: bool
-    kl: bool
-
-    def __str__(self) -> str:
-        """As it is named in reports and in the golden file."""
-        off, kl = "off" if self.off_policy else "on", "kl" if self.kl else "no_kl"
-        return f"{self.variant}-{self.aggregation}-{off}_policy-{kl}"
-
-    @property
-    def rules(self) -> LearnerSection:
-        """The recipe's learner section for it."""
-        weight = KL_WEIGHT if self.kl else 0.0
-        return LearnerSection(**SIZE, **VARIANTS[self.variant], kl_weight=weight)
-
-
-CASES = [Case(*parts) for parts in product(VARIANTS, TRL_NAMES, (False, True), (False, True))]
-every_case = pytest.mark.parametrize("case", CASES, ids=str)
-
-
-def draw_groups() -> list[Group]:
-    """Two groups of four; tokens of either sign of the advantage run through all RATIOS."""
-    rng = random.Random(0)
-    used = {1.0: 0, -1.0: 0}
-
-    def row(length: int, sign: float) -> dict[str, Any]:
-        first, used[sign] = used[sign], used[sign] + length
-        logprobs = [round(rng.uniform(-3, -0.05), 4) for _ in range(length)]
-        log_ratios = [math.log(RATIOS[(first + at) % len(RATIOS)]) for at in range(length)]
-        return {
-            "advantage": round(sign * rng.uniform(0.3, 1.5), 4),
-            "logprobs": logprobs,
-            "behaviour": [round(p - x, 4) for p, x in zip(logprobs, log_ratios, strict=True)],
-            "reference": [round(p + rng.gauss(0, 0.5), 4) for p in logprobs],
-        }
-
-    return [
-        [row(length, sign) for length, sign in zip(lengths, (1.0, -1.0, 1.0, -1.0), strict=True)]
-        for lengths in ((3, 7, 5, 1), (6, 4, 8, 2))
-    ]
+every_case = pytest.mark.parametrize("case", CASES + MORE, ids=str)
 
 
 @pytest.fixture(scope="module")
@@ -106,124 +51,9 @@ def groups(golden: dict[str, Any]) -> list[Group]:
     return golden["groups"]
 
 
-def spread(groups: list[Group], name: str) -> Tensor:
-    """A value per token, in order."""
-    values = [row[name] for group in groups for row in group]
-    lengths = [len(row["logprobs"]) for group in groups for row in group]
-    each = [v if isinstance(v, list) else [v] * n for v, n in zip(values, lengths, strict=True)]
-    return torch.tensor(list(chain(*each)))
-
-
-def ours(case: Case, groups: list[Group]) -> Result:
-    logprobs = spread(groups, "logprobs").requires_grad_()
-    behaviour = spread(groups, "behaviour") if case.off_policy else logprobs.detach()
-    reference = spread(groups, "reference") if case.kl else None
-    lengths = [[len(row["logprobs"]) for row in group] for group in groups]
-    shares = chain(*token_weights(lengths, case.aggregation, MAX_TOKENS))
-    weights = torch.tensor([*shares]).repeat_interleave(torch.tensor([*chain(*lengths)]))
-    each = token_loss(logprobs, behaviour, spread(groups, "advantage"), case.rules, reference)
-    loss = (each.loss * weights).sum()
-    loss.backward()
-    return loss.item(), logprobs.grad.tolist()
-
-
-def difference(one: Result, other: Result) -> float:
-    return float(np.abs(np.subtract([one[0], *one[1]], [other[0], *other[1]])).max())
-
-
-# --- TRL ---------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def trainer() -> type:
     return load_trl()
-
-
-def load_trl() -> type:
-    """GRPOTrainer, or skip: its `_compute_loss` is private and changes between releases."""
-    trl = pytest.importorskip("trl", reason="TRL is the oracle; golden numbers stand in for it")
-    if trl.__version__ != "1.16.0":
-        pytest.skip(f"the oracle is TRL 1.16.0, installed is {trl.__version__}")
-    return pytest.importorskip("trl.trainer.grpo_trainer").GRPOTrainer
-
-
-def trl_result(trainer: type, case: Case, groups: list[Group]) -> Result:
-    rows = [row for group in groups for row in group]
-    batches = trl_micro_batches(case, groups, rows)
-    loss, gradients = 0.0, {}
-    for batch, normaliser in batches:
-        part, gradient = trl_micro_batch(trainer, case, batch, normaliser, len(batches))
-        loss += part
-        gradients |= {id(row): values for row, values in zip(batch, gradient, strict=True)}
-    return loss, [*chain.from_iterable(gradients[id(row)] for row in rows)]
-
-
-def trl_micro_batches(case: Case, groups: list[Group], rows: Group) -> list[tuple[Group, int]]:
-    """Rows that are computed together, and TRL's N for them (which only cispo and dapo read)."""
-    tokens = sum(len(row["logprobs"]) for row in rows)
-    if case.aggregation == "group":
-        sizes = [sum(len(row["logprobs"]) for row in group) for group in groups]
-        return [(group, len(groups) * size) for group, size in zip(groups, sizes, strict=True)]
-    if case.aggregation == "sequence" and case.variant == "cispo":
-        return [([row], len(rows) * len(row["logprobs"])) for row in rows]
-    return [(rows, len(rows) * MAX_TOKENS if case.aggregation == "constant" else tokens)]
-
-
-def trl_micro_batch(
-    trainer: type, case: Case, rows: Group, normaliser: int, accumulated: int
-) -> tuple[float, list[list[float]]]:
-    lengths = [len(row["logprobs"]) for row in rows]
-
-    def padded(name: str) -> Tensor:
-        full = [row[name] + [-1.0] * (max(lengths) - len(row[name])) for row in rows]
-        return torch.tensor(full)
-
-    logprobs = padded("logprobs").requires_grad_()
-    mask = torch.tensor([[int(at < n) for at in range(max(lengths))] for n in lengths])
-    one = torch.ones(len(rows), 1, dtype=torch.int64)
-    inputs = {
-        "prompt_ids": one, "prompt_mask": one, "completion_ids": mask, "completion_mask": mask,
-        "advantages": torch.tensor([row["advantage"] for row in rows]),
-        "num_items_in_batch": torch.tensor(normaliser),
-        "ref_per_token_logps": padded("reference"),
-    }  # fmt: skip
-    if case.off_policy:
-        inputs["old_per_token_logps"] = padded("behaviour")
-    namespace = trl_namespace(case, accumulated)
-    namespace._get_per_token_logps_and_entropies = lambda *_, **__: (logprobs, 0 * mask, None)
-    loss = trainer._compute_loss(namespace, None, inputs)
-    loss.backward()
-    return loss.item(), [g[:n] for g, n in zip(logprobs.grad.tolist(), lengths, strict=True)]
-
-
-def trl_namespace(case: Case, accumulated: int) -> SimpleNamespace:
-    """What `_compute_loss` reads of a trainer."""
-    rules, cispo = case.rules, case.variant == "cispo"
-    return SimpleNamespace(
-        args=SimpleNamespace(
-            delta=rules.dual_clip or None,
-            use_bias_correction_kl=False,
-            steps_per_generation=accumulated,  # so that N alone normalises
-        ),
-        accelerator=SimpleNamespace(
-            num_processes=1, gather=lambda value: value, reduce=lambda value, reduction: value
-        ),
-        model=SimpleNamespace(training=True),
-        loss_type="cispo" if cispo else TRL_NAMES[case.aggregation],
-        epsilon_low=rules.clip_low,
-        epsilon_high=rules.ratio_cap if cispo else rules.clip_high,
-        beta=rules.kl_weight,
-        importance_sampling_level="token",
-        max_completion_length=MAX_TOKENS,
-        current_gradient_accumulation_steps=accumulated,
-        _metrics={"train": defaultdict(list)},
-        top_entropy_quantile=1.0,
-        off_policy_mask_threshold=None,
-        aux_loss_enabled=False,
-        use_vllm=False,
-        vllm_importance_sampling_correction=False,
-        _entropy_bonus_enabled=False,
-    )
 
 
 @every_case
@@ -263,6 +93,8 @@ def slow(case: Case, groups: list[Group]) -> Result:
 def slow_token(case: Case, logprob: float, behaviour: float, gain: float) -> tuple[float, float]:
     """Loss and derivative of one token, without KL."""
     rules, ratio = case.rules, math.exp(logprob - behaviour)
+    if case.variant == "reinforce":
+        return -gain * logprob, -gain
     if case.variant == "cispo":
         weight = min(ratio, RATIO_CAP)
         return -weight * gain * logprob, -weight * gain
@@ -273,7 +105,7 @@ def slow_token(case: Case, logprob: float, behaviour: float, gain: float) -> tup
     return -min(free, clipped), -ratio * gain if moves else 0.0
 
 
-@every_case
+@pytest.mark.parametrize("case", CASES + PLAIN, ids=str)
 def test_loss_and_gradient_equal_obvious_loops(case: Case, groups: list[Group]) -> None:
     assert difference(ours(case, groups), slow(case, groups)) <= TOLERANCE
 
@@ -289,6 +121,14 @@ def test_loss_and_gradient_equal_the_committed_numbers(
 # --- properties --------------------------------------------------------------------------------
 
 
+def each_alone(
+    logprobs: Tensor, behaviour: Tensor, gains: Tensor, rules: Any, reference: Tensor | None
+) -> TokenLoss:
+    """Of tokens that are sequences of their own."""
+    sequence = torch.arange(len(logprobs))
+    return token_loss(logprobs, Tokens(behaviour, gains, sequence, reference), rules)
+
+
 @pytest.mark.parametrize("log_ratio", [-100.0, 100.0])
 @pytest.mark.parametrize("gain", [-1.0, 1.0])
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -297,7 +137,7 @@ def test_an_absurd_ratio_leaves_loss_and_gradient_finite(
 ) -> None:
     logprobs = torch.tensor([-101.0], requires_grad=True)
     behaviour, rules = logprobs.detach() - log_ratio, Case(variant, "token", True, True).rules
-    each = token_loss(logprobs, behaviour, torch.tensor([gain]), rules, behaviour)
+    each = each_alone(logprobs, behaviour, torch.tensor([gain]), rules, behaviour)
     each.loss.sum().backward()
     found = torch.stack([each.loss, each.ratio, each.clipped, each.mismatch_kl, logprobs.grad])
     assert found.isfinite().all()
@@ -310,7 +150,7 @@ def test_a_token_counts_as_clipped_where_its_gradient_lost_its_ratio(
 ) -> None:
     logprobs = torch.full((len(RATIOS),), -1.0, requires_grad=True)
     behaviour, gains = -1 - torch.tensor(RATIOS).log(), torch.full((len(RATIOS),), gain)
-    each = token_loss(logprobs, behaviour, gains, Case(variant, "token", True, False).rules, None)
+    each = each_alone(logprobs, behaviour, gains, Case(variant, "token", True, False).rules, None)
     each.loss.sum().backward()
     lost = (logprobs.grad + torch.tensor(RATIOS) * gain).abs() > 1e-3
     assert each.clipped.bool().tolist() == lost.tolist()
@@ -331,7 +171,7 @@ DRIFT = torch.tensor([0.0, 0.3, -0.4, 1.9, -1.0, 1.7])
 
 def test_at_ratio_one_the_gradient_of_cispo_is_that_of_reinforce() -> None:
     rules = Case("cispo", "token", True, False).rules
-    found = policy_gradient(lambda p: token_loss(p, p.detach(), GAINS, rules, None).loss)
+    found = policy_gradient(lambda p: each_alone(p, p.detach(), GAINS, rules, None).loss)
     assert torch.equal(found, policy_gradient(lambda p: -GAINS * p))
 
 
@@ -342,9 +182,9 @@ def test_truncated_importance_sampling_has_the_gradient_of_cispo(variant: str) -
 
     def truncated(p: Tensor) -> Tensor:
         weight = DRIFT.exp().clamp(max=RATIO_CAP)
-        return weight * token_loss(p, p.detach(), GAINS, clip, None).loss
+        return weight * each_alone(p, p.detach(), GAINS, clip, None).loss
 
-    found = policy_gradient(lambda p: token_loss(p, p.detach() - DRIFT, GAINS, cispo, None).loss)
+    found = policy_gradient(lambda p: each_alone(p, p.detach() - DRIFT, GAINS, cispo, None).loss)
     torch.testing.assert_close(found, policy_gradient(truncated), atol=TOLERANCE, rtol=0)
 
 
@@ -358,7 +198,7 @@ def test_gradient_equals_finite_differences(variant: str, gain: float) -> None:
     rules = Case(variant, "token", True, True).rules
     logprobs = torch.full_like(behaviour, -1.0).requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda p: token_loss(p, behaviour, gains, rules, reference).loss, logprobs
+        lambda p: each_alone(p, behaviour, gains, rules, reference).loss, logprobs
     )
 
 
@@ -370,7 +210,7 @@ def test_k3_is_zero_for_equal_policies_and_positive_for_others() -> None:
 
 if __name__ == "__main__":
     drawn = draw_groups()
-    results = {str(case): trl_result(load_trl(), case, drawn) for case in CASES}
+    results = {str(case): trl_result(load_trl(), case, drawn) for case in CASES + MORE}
     lines = [
         f'"{name}": ' + json.dumps({"loss": loss, "gradient": [float(f"{g:.8g}") for g in slopes]})
         for name, (loss, slopes) in results.items()

@@ -28,22 +28,52 @@ def test_there_are_recipes_to_parse():
         ("scorer.cosine.unti=1", "did you mean 'unit'"),
         ("learner.lr=fast", "learner.lr is 'fast'"),
         ("learner.steps=0", "learner.steps is 0"),
-        ("learner.loss=ppo", "'cispo' or 'clip'"),
+        ("algorithm.loss=ppo", "'cispo', 'clip' or 'reinforce'"),
+        ("learner.loss=clip", "learner.loss is no key of a recipe; its place is algorithm.loss"),
+        ("learner.kl_weight=1", "its place is algorithm.kl_weight"),
+        ("learner.max_tokens=1", "its place is sampler.max_tokens or evaluation.max_tokens"),
         ("sampler.max_sequences=4", "learner.group_size = 8"),
         ("sampler.max_tokens=100000", "learner.tokens_per_micro_batch is"),
         ("evaluation.samples=1000", "evaluation.samples is 1000, more than a sampler takes"),
         ("evaluation.max_tokens=1000", "evaluation.max_tokens is 1000, longer than the model"),
         ("learner.group_size=2000", "learner.group_size is 2000"),
         ("scorer.weights.format=1e9", "scorer.weights.format is"),
+        ("algorithm.top_entropy_share=0", "algorithm.top_entropy_share is 0"),
+        ("algorithm.kl_with_ratio=true", "algorithm: kl_with_ratio is set, but kl_weight is 0"),
+        ("algorithm.reference_reset_every=9", "algorithm: reference_reset_every is set, but"),
+        ("length.below=0.1", "length: below is set, but first is 0"),
+        ("length.first=64", "length: first is 64 and it never grows"),
+        ("curriculum.prefer=[0.5, 0.95]", "curriculum: prefer is [0.5, 0.95] and retire_at 0.9"),
+        ("curriculum.prefer=[0.5, 0.5]", "curriculum: prefer is [0.5, 0.5]"),
         ("model.path=other/model", "the toy model knows only the toy task"),
         ("learner", "expected KEY=VALUE"),
         ("name.x=1", "'name' is a value, not a section"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(override, said):
-    with pytest.raises(RecipeError, match=said) as error:
+    with pytest.raises(RecipeError) as error:
         load(TOY, [override])
+    assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "at_steps", "said"),
+    [
+        (128, "[5]", "length.first is 128 tokens, but the sampler is started for 96"),
+        (32, "[5, 9]", "length.at_steps lead to 128 tokens, but the sampler is started for 96"),
+        (8, "[9, 5]", r"length: at_steps is \[9, 5\]: name each step once, in order"),
+    ],
+)
+def test_a_length_schedule_that_the_sampler_cannot_take_is_refused(first, at_steps, said):
+    with pytest.raises(RecipeError, match=said):
+        load(TOY, [f"length.first={first}", f"length.at_steps={at_steps}"])
+
+
+def test_a_ratio_that_the_loss_does_not_have_is_refused():
+    pair = ["algorithm.loss=reinforce", "algorithm.ratio_level=sequence"]
+    with pytest.raises(RecipeError, match="algorithm: ratio_level is 'sequence', but loss is"):
+        load(TOY, pair)
 
 
 def test_a_missing_file_is_named():
@@ -64,8 +94,8 @@ def test_a_missing_key_is_named():
 
 
 def test_an_override_wins_and_needs_no_quotes():
-    recipe = load(TOY, ["learner.lr=2e-6", "learner.loss=clip", "scorer.weights.accuracy=2"])
-    assert (recipe.learner.lr, recipe.learner.loss) == (2e-6, "clip")
+    recipe = load(TOY, ["learner.lr=2e-6", "algorithm.loss=clip", "scorer.weights.accuracy=2"])
+    assert (recipe.learner.lr, recipe.algorithm.loss) == (2e-6, "clip")
     assert recipe.scorer.weights["accuracy"] == 2.0
 
 

@@ -17,13 +17,15 @@ Aggregation = Literal["token", "sequence", "group", "constant"]
 def token_weights(
     lengths: Sequence[Sequence[int]], aggregation: Aggregation, max_tokens: int
 ) -> list[list[float]]:
-    """The weight of each token of each completion; `lengths` are completion lengths by group."""
+    """The weight of each token of each completion; `lengths` are completion lengths by group,
+    those that are trained on. A group of which nothing is trained counts for none."""
     total = sum(sum(group) for group in lengths)
     sequences = sum(len(group) for group in lengths)
+    groups = sum(bool(group) for group in lengths)
     of_group: dict[Aggregation, Callable[[int, int], float]] = {
         "token": lambda _group, _length: 1 / total,
         "sequence": lambda _group, length: 1 / (sequences * length),
-        "group": lambda group, _length: 1 / (len(lengths) * group),
+        "group": lambda group, _length: 1 / (groups * group),
         "constant": lambda _group, _length: 1 / (sequences * max_tokens),
     }
     weight = of_group[aggregation]

@@ -29,6 +29,9 @@ class MicroBatch:
     behaviour_logprobs: Tensor  # [N] float32
     advantages: Tensor  # [N] float32
     weights: Tensor  # [N] float32
+    sequence: Tensor  # [N] int64: which of the micro-batch's sequences a token is of
+    carries: Tensor | None = None  # [N]: 0 where no policy gradient is carried; None: 1 everywhere
+    entropy_weights: Tensor | None = None  # [N]: what entropy takes off the loss; None: nothing
 
     def to(self, device: torch.device) -> "MicroBatch":
         """The same on another device."""
@@ -108,4 +111,5 @@ def _tensors(
         behaviour_logprobs=torch.tensor([x for s in sequences for x in s.behaviour_logprobs]),
         advantages=per_token([s.advantage for s in sequences]),
         weights=per_token([s.weight for s in sequences]),
+        sequence=per_token(range(len(sequences))).long(),
     )

@@ -26,11 +26,14 @@ from openrs_core.weights import Change, Layout, Snapshot
 from services.learner.step import Sequence, SkipReason, StepStats
 from services.learner.trainer import optimizer_state, ranks
 from services.learner.trainer.batch import MicroBatch, assemble, cut
+from services.learner.trainer.configuration import configuration
 from services.learner.trainer.difference import Difference, spec
+from services.learner.trainer.entropy import with_entropy
 from services.learner.trainer.guard import Guard
-from services.learner.trainer.loss import token_loss
+from services.learner.trainer.loss import Tokens, token_loss
 from services.learner.trainer.optimizer_state import Stored
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
+from services.learner.trainer.reference import Reference
 
 
 class DeepSpeedTrainer:
@@ -45,7 +48,7 @@ class DeepSpeedTrainer:
         self._engine = _initialize(policy, recipe)
         optimizer_state.wake(self._engine, self._one_token())
         self._guard = Guard(self._engine)
-        self._reference = self._load_reference(recipe, model)
+        self._reference = Reference(self._load_reference(recipe, model))
         self._difference = Difference(self._layout())
 
     @property
@@ -54,12 +57,22 @@ class DeepSpeedTrainer:
         return dist.get_rank()
 
     def train(
-        self, sequences: Many[Sequence], lr: float, norm_limit: float = math.inf
+        self,
+        sequences: Many[Sequence],
+        lr: float,
+        norm_limit: float = math.inf,
+        entropy_weight: float = 0.0,
     ) -> StepStats:
         """One optimizer step on the whole batch (rank 0); none if it would do harm."""
         packed = [asdict(sequence) for sequence in sequences]
-        self._tell({"do": "train", "sequences": packed, "lr": lr, "norm_limit": norm_limit})
-        return self._train(sequences, lr, norm_limit)
+        how = {"lr": lr, "norm_limit": norm_limit, "entropy_weight": entropy_weight}
+        self._tell({"do": "train", "sequences": packed, "how": how})
+        return self._train(sequences, **how)
+
+    def reset_reference(self) -> None:
+        """The policy becomes the reference of the KL (rank 0)."""
+        self._tell({"do": "reset"})
+        self._reference.reset(self._named())
 
     def save(self, directory: Path) -> None:
         """Write masters and moments, with the help of every rank (rank 0)."""
@@ -87,7 +100,9 @@ class DeepSpeedTrainer:
         while (order := self._hear())["do"] != "close":
             if order["do"] == "train":
                 sequences = [_sequence(packed) for packed in order["sequences"]]
-                self._train(sequences, order["lr"], order["norm_limit"])
+                self._train(sequences, **order["how"])
+            elif order["do"] == "reset":
+                self._reference.reset(self._named())
             elif order["do"] == "save":
                 self._save(Path(order["directory"]))
             elif order["do"] == "load":
@@ -121,28 +136,39 @@ class DeepSpeedTrainer:
 
     # --- every rank ------------------------------------------------------------------------
 
-    def _train(self, sequences: Many[Sequence], lr: float, norm_limit: float) -> StepStats:
+    def _train(
+        self, sequences: Many[Sequence], lr: float, norm_limit: float, entropy_weight: float = 0.0
+    ) -> StepStats:
         size, rules = dist.get_world_size(), self._rules
         ours = cut(sequences, rules.tokens_per_micro_batch, size, rules.packing)[self.rank]
         for group in self._engine.optimizer.param_groups:
             group["lr"] = lr
         sums = torch.zeros(len(_SUMS), dtype=torch.float64)
-        for number, part in enumerate(ours):
-            batch = assemble(part, rules.packing, self._pad).to(self._engine.device)
+        batches = [assemble(part, rules.packing, self._pad) for part in ours]
+        share = self._recipe.algorithm.top_entropy_share
+        batches = with_entropy(batches, self._engine, share, entropy_weight)
+        for number, batch in enumerate(batches):  # on the device one at a time
             self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
-            sums = _merge(sums, self._backward(batch, size))
+            sums = _merge(sums, self._backward(batch.to(self._engine.device), size))
         total, ratio_max = self._over_all_ranks(sums)
         skipped = self._guard.step(loss=total[0], norm_limit=norm_limit)
         return self._stats(total, ratio_max, skipped)
 
     def _backward(self, batch: MicroBatch, ranks: int) -> Tensor:
         """Accumulate one micro-batch's gradient; its sums for the statistics."""
-        logprobs, entropy = self._engine(batch)
-        reference = self._reference_logprobs(batch)
-        losses = token_loss(
-            logprobs, batch.behaviour_logprobs, batch.advantages, self._rules, reference
+        bonus = batch.entropy_weights
+        logprobs, entropy = self._engine(batch, entropy_gradient=bonus is not None)
+        tokens = Tokens(
+            batch.behaviour_logprobs,
+            batch.advantages,
+            batch.sequence,
+            reference=self._reference.logprobs(batch),
+            carries=batch.carries,
         )
+        losses = token_loss(logprobs, tokens, self._recipe.algorithm)
         loss = (losses.loss * batch.weights).sum()
+        if bonus is not None:
+            loss = loss - (entropy * bonus).sum()
         # Our weights already say what each token counts: an average over ranks is undone
         share = ranks if self._engine.gradient_average else 1
         self._engine.backward((loss + 0 * logprobs.sum()) * share)
@@ -173,24 +199,20 @@ class DeepSpeedTrainer:
 
     def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
         """A frozen copy of the base model, only where the loss asks for it."""
-        if not recipe.learner.kl_weight:
+        if not recipe.algorithm.kl_weight:
             return None
         return (
             load_policy_network(recipe, model).to(self._engine.device).eval().requires_grad_(False)
         )
 
-    def _reference_logprobs(self, batch: MicroBatch) -> Tensor | None:
-        if self._reference is None:
-            return None
-        with torch.no_grad():
-            logprobs: Tensor = self._reference(batch)[0]
-            return logprobs
-
     def _save(self, directory: Path) -> None:
         optimizer_state.save(self._engine, self._parameters(), directory)
+        if self.rank == 0:
+            self._reference.save(directory)
 
     def _load(self, stored: Stored | None) -> None:
         optimizer_state.load(self._engine, self._parameters(), stored, self._one_token())
+        self._reference.load(stored.directory if stored else None)
 
     def _one_token(self) -> MicroBatch:
         """The smallest batch there is."""
@@ -230,9 +252,6 @@ class DeepSpeedTrainer:
         return ranks.hear(self._engine.device)
 
 
-_LARGEST_BUCKET = 500_000_000
-"""Values of the gradient that DeepSpeed reduces at once; its own default."""
-
 _SUMS = ("loss", "entropy", "mismatch_kl", "clipped", "tokens", "ratio_max")
 
 
@@ -256,38 +275,7 @@ def _initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
     engine, *_ = deepspeed.initialize(
         model=policy,
         model_parameters=list(policy.parameters()),
-        config=_configuration(recipe, sum(p.numel() for p in policy.parameters())),
+        config=configuration(recipe, sum(p.numel() for p in policy.parameters())),
         dist_init_required=False,
     )
     return engine
-
-
-def _configuration(recipe: TrainingRecipe, values: int) -> dict[str, Any]:
-    """DeepSpeed's, for a model of so many values."""
-    rules, bfloat16 = recipe.learner, recipe.model.dtype == "bfloat16"
-    return {
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,  # the boundary is set by hand
-        "gradient_clipping": rules.max_grad_norm,
-        "zero_optimization": {
-            "stage": rules.zero_stage,
-            # The bucket is allocated at its full size, 2 GB by default
-            "reduce_bucket_size": min(values, _LARGEST_BUCKET),
-        },
-        # Gradients are kept, and added up over micro-batches and ranks, in float32 (decision 0021)
-        "bf16": {"enabled": bfloat16, "immediate_grad_update": True},
-        "data_types": {"grad_accum_dtype": "fp32"},
-        "communication_data_type": "fp32",
-        "gradient_allreduce_op": "sum" if bfloat16 and rules.zero_stage < 3 else "mean",
-        "optimizer": {
-            "type": "AdamW",
-            "params": {
-                "lr": rules.lr,
-                "betas": list(rules.betas),
-                "weight_decay": rules.weight_decay,
-                "torch_adam": True,  # DeepSpeed's own would be compiled at start
-            },
-        },
-        "steps_per_print": 10**9,
-        "zero_allow_untested_optimizer": True,
-    }

@@ -75,7 +75,7 @@ class Stored:
 
     def __init__(self, directory: Path) -> None:
         """Raises RunError: it is not there."""
-        self._directory = directory
+        self.directory = directory
         self._file: dict[str, Path] = {}
         self.count = 0
         """Steps that AdamW has made."""
@@ -92,7 +92,7 @@ class Stored:
             for key in (f"{name}.{kind}" for kind in KINDS):
                 if key not in self._file or self._shape(key) != list(_shape(parameter)):
                     raise RunError(
-                        f"checkpoint {self._directory}: {key} is missing or has another shape; "
+                        f"checkpoint {self.directory}: {key} is missing or has another shape; "
                         "it is of another model"
                     )
 

@@ -24,8 +24,13 @@ class PolicyNetwork(nn.Module):
         super().__init__()
         self.model, self.temperature = model, temperature
 
-    def forward(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
-        """Log-probability and entropy (nats) of each scored token: [N], [N], float32."""
+    def forward(
+        self, batch: MicroBatch, *, entropy_gradient: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy (nats) of each scored token: [N], [N], float32.
+
+        The entropy has a gradient only where one is asked for: it costs another pass over logits.
+        """
         hidden = self.model.model(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
@@ -38,19 +43,20 @@ class PolicyNetwork(nn.Module):
         logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
         chunks = torch.split(scored, CHUNK_TOKENS), torch.split(batch.targets, CHUNK_TOKENS)
         for rows, targets in zip(*chunks, strict=True):
-            chunk = checkpoint(_scored, rows, head, targets, self.temperature, use_reentrant=False)
+            given = rows, head, targets, self.temperature, entropy_gradient
+            chunk = checkpoint(_scored, *given, use_reentrant=False)
             logprobs.append(chunk[0])
             entropy.append(chunk[1])
         return torch.cat(logprobs), torch.cat(entropy) if entropy else logprobs[0].detach()
 
 
 def _scored(
-    rows: Tensor, head: Tensor, targets: Tensor, temperature: float
+    rows: Tensor, head: Tensor, targets: Tensor, temperature: float, entropy_gradient: bool = False
 ) -> tuple[Tensor, Tensor]:
     logits = rows.float() @ head.T / temperature
     normaliser = logits.logsumexp(-1)
     chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    with torch.no_grad():
+    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
         probabilities = (logits - normaliser.unsqueeze(-1)).exp()
         entropy = normaliser - (probabilities * logits).sum(-1)
     return chosen - normaliser, entropy

@@ -1,0 +1,40 @@
+"""What DeepSpeed is told: its configuration, made of a recipe."""
+
+from typing import Any
+
+from openrs_core.recipe.training import TrainingRecipe
+
+
+LARGEST_BUCKET = 500_000_000
+"""Values of the gradient that are reduced at once; DeepSpeed's own default."""
+
+
+def configuration(recipe: TrainingRecipe, values: int) -> dict[str, Any]:
+    """Of one engine, for a model of so many values."""
+    rules, bfloat16 = recipe.learner, recipe.model.dtype == "bfloat16"
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,  # the boundary is set by hand
+        "gradient_clipping": rules.max_grad_norm,
+        "zero_optimization": {
+            "stage": rules.zero_stage,
+            # The bucket is allocated at its full size, 2 GB by default
+            "reduce_bucket_size": min(values, LARGEST_BUCKET),
+        },
+        # Gradients are kept, and added up over micro-batches and ranks, in float32 (decision 0021)
+        "bf16": {"enabled": bfloat16, "immediate_grad_update": True},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "communication_data_type": "fp32",
+        "gradient_allreduce_op": "sum" if bfloat16 and rules.zero_stage < 3 else "mean",
+        "optimizer": {
+            "type": "AdamW",
+            "params": {
+                "lr": rules.lr,
+                "betas": list(rules.betas),
+                "weight_decay": rules.weight_decay,
+                "torch_adam": True,  # DeepSpeed's own would be compiled at start
+            },
+        },
+        "steps_per_print": 10**9,
+        "zero_allow_untested_optimizer": True,
+    }

@@ -1,0 +1,135 @@
+"""A learner's loop with a fake at every end of it but Redis."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from openrs_core.ledger import Policy
+from openrs_core.recipe.file import load
+from openrs_core.ring.queue import Queue
+from openrs_core.weights import Change
+from openrs_core.wire.messages import PolicyRun, Prompt, ScoredGroup
+from services.learner.checkpoints import Checkpoints
+from services.learner.health import Health
+from services.learner.loop import Learner
+from services.learner.recorder import Recorder
+from services.learner.step import Sequence, StepStats
+from tests.builders import a_scored_group
+from tests.fakes import FakeSaves, FakeTokenizer
+from tests.gate import an_admission
+
+TOY = Path(__file__).parents[1] / "recipes" / "toy.toml"
+
+
+class FakeTrainer(FakeSaves):
+    """Makes steps with these gradient norms, as a real one would: none above the limit. Where there
+    are no more norms, it dies."""
+
+    def __init__(self, *norms: float) -> None:
+        super().__init__()
+        self.norms = iter(norms)
+        self.batches: list[list[Sequence]] = []
+        self.entropy_weights: list[float] = []
+        self.resets: list[int] = []
+        """After so many calls of `train` the reference was reset."""
+
+    def train(
+        self, sequences: list[Sequence], lr: float, norm_limit: float, entropy_weight: float
+    ) -> StepStats:
+        self.batches.append(sequences)
+        self.entropy_weights.append(entropy_weight)
+        norm = next(self.norms)
+        skipped = "spike" if norm > norm_limit else ""
+        return StepStats(0.1, norm, 1.0, 0.0, 1.0, 0.0, tokens=8, skipped=skipped)
+
+    def reset_reference(self) -> None:
+        self.resets.append(len(self.batches))
+
+    def change(self) -> Change:
+        return Change(())
+
+
+class FakePublisher:
+    """What is published is visible at once."""
+
+    is_full = has_ended = False
+
+    def __init__(self) -> None:
+        self.published = Policy(1, 0)
+        self.versions: list[int] = []
+
+    def publish(self, policy: Policy, _change: Change) -> None:
+        self.published = policy
+        self.versions.append(policy.version)
+
+    def drain(self, _seconds: float | None = None) -> bool:
+        return True
+
+    def finished(self) -> list:
+        return []
+
+
+class FakeLease:
+    def confirm(self) -> None:
+        """It is ours."""
+
+
+@contextmanager
+def answering(
+    queue: Callable[..., Queue], answer: Callable[[Prompt], ScoredGroup]
+) -> Iterator[list[Prompt]]:
+    """Plays sampler and scorer for every prompt, in turn; the prompts it was given."""
+    stop, seen = threading.Event(), []
+
+    def work() -> None:
+        worker = queue("worker")
+        while not stop.is_set():
+            for delivery in worker.read("prompts", Prompt, 8, 0.05):
+                seen.append(delivery.message)
+                worker.forward(delivery, "scored", answer(delivery.message))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+def answered(prompt: Prompt, *rewards: float) -> ScoredGroup:
+    """Completions by the newest policy when the prompt was issued."""
+    group = a_scored_group(prompt, rewards=rewards)
+    made_by = PolicyRun(incarnation=prompt.incarnation, version=prompt.issued_version, count=2)
+    drawn = tuple(replace(each, policies=(made_by,)) for each in group.rollout.completions)
+    return replace(group, rollout=replace(group.rollout, completions=drawn))
+
+
+def half_right(prompt: Prompt) -> ScoredGroup:
+    """One completion is right, the other wrong."""
+    return answered(prompt, 1.0, 0.0)
+
+
+def a_learner(
+    queue: Queue, directory: Path, overrides: list[str], trainer: FakeTrainer, *, life: int = 1
+) -> Learner:
+    """Of the toy's recipe with these overrides; it has begun, but not run."""
+    recipe = load(TOY, overrides)
+    admission = an_admission(queue, recipe)
+    learner = Learner(
+        recipe=recipe,
+        trainer=trainer,
+        admission=admission,
+        evaluation=admission._evaluation,
+        publisher=FakePublisher(),
+        checkpoints=Checkpoints(directory / "checkpoints", 2, FakeTokenizer()),
+        recorder=Recorder(directory, recipe),
+        lease=FakeLease(),
+        health=Health(recipe.learner),
+        stop=threading.Event(),
+    )
+    learner.restore(life)
+    learner.publisher.published = learner.reached
+    return learner
