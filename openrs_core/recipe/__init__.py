@@ -9,4 +9,5 @@ address, ports, directories) is no part of it: those are command-line options.
     ring        the tables that every client of the ring needs: `RingRecipe`
     training    those of a training run: `TrainingRecipe`
     file        read from TOML, changed with `--set`, compared
+    explain     where every value comes from, and what it means
 """
