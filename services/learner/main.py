@@ -111,7 +111,9 @@ def build(
         admission=Admission(issuer, ledger, data.train, evaluation, recipe),
         evaluation=evaluation,
         publisher=Publisher(client, settings.run, rules.snapshot_every),
-        checkpoints=Checkpoints(directory / CHECKPOINTS, rules.keep_checkpoints, tokenizer),
+        checkpoints=Checkpoints(
+            directory / CHECKPOINTS, rules.keep_checkpoints, tokenizer, Path(model)
+        ),
         recorder=Recorder(directory, recipe),
         health=Health(rules),
         lease=lease,
