@@ -11,4 +11,5 @@ address, ports, directories) is no part of it: those are command-line options.
     presets     published algorithms, as values of other keys
     training    those of a training run: `TrainingRecipe`
     file        read from TOML, changed with `--set`, compared
+    explain     where every value comes from, and what it means
 """

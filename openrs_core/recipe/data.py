@@ -1,20 +1,80 @@
 """The section `data`: the problems, and how a prompt is made of one."""
 
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
 from openrs_core.recipe.section import Section, Tokens
+
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
+"""Files that are read."""
+
+_WORD = r"(\w[\w.-]*)"
+_HUB = re.compile(rf"(\w[\w.-]*/\w[\w.-]*)(?:/{_WORD})?(?::{_WORD})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where problems are read from.
+
+    Example:
+        source("openai/gsm8k/main:test")  # Source("hub", "openai/gsm8k", "main", "test")
+    """
+
+    kind: Literal["toy", "file", "hub"]
+    name: str
+    """The file's path, or the data set's id."""
+    config: str = ""
+    """Of a data set that has several; empty: its only one."""
+    split: str = ""
+    """Of a data set; empty: the one that goes with what it is for."""
+
+
+def source(text: str) -> Source:
+    """What `data.train` or `data.held_out` says.
+
+    Raises:
+        ValueError: it has none of the forms.
+    """
+    if text == "toy":
+        return Source("toy", text)
+    if text.endswith(SUFFIXES):
+        return Source("file", text)
+    if found := _HUB.fullmatch(text):
+        return Source("hub", *(part or "" for part in found.groups()))
+    raise ValueError(
+        f"give a file ({', '.join(SUFFIXES)}), a hub data set owner/name or owner/name:split "
+        "(owner/name/config:split where it has several), or toy"
+    )
+
+
+def _checked(text: str) -> str:
+    source(text)
+    return text
+
+
+def _checked_or_empty(text: str) -> str:
+    return _checked(text) if text else text
 
 
 class DataSection(Section):
     """The problems, and how a prompt is made of one."""
 
-    train: str
-    """JSON-lines file, or Hugging Face hub id of a data set; `toy` is the embedded task."""
-    held_out: str = ""
-    """The problems of the evaluation, never trained on; the same forms. Empty: no evaluation."""
+    train: Annotated[str, AfterValidator(_checked)]
+    """A `.jsonl`, `.json` (both also `.gz`) or `.parquet` file, a hub data set `owner/name` or
+    `owner/name:split` (without one: `train`); `toy` is the embedded task."""
+    held_out: Annotated[str, AfterValidator(_checked_or_empty)] = ""
+    """The problems of the evaluation, never trained on; the same forms. A hub data set without a
+    split: `test`, else `validation`. Empty: no evaluation."""
     problem_field: str = "problem"
     """Column with the problem's text."""
     answer_field: str = "answer"
-    """Column with the reference answer."""
+    r"""Column with the reference answer, or with a worked solution whose last `\boxed` is one."""
     system_prompt: str = ""
     """System message put before each problem; empty: none."""
     max_prompt_tokens: Tokens = 512
     """Problems whose rendered prompt is longer are left out, and counted."""
+    strict: bool = False
+    """Whether a row that cannot be used ends the run; otherwise it is left out, and counted."""

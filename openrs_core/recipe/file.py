@@ -22,6 +22,18 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:
     Raises:
         RecipeError: no such file, no TOML, or a key or value that is refused.
     """
+    table = read_table(path)
+    for override in overrides:
+        _apply(table, override)
+    return parse(table, source=str(path))
+
+
+def read_table(path: str | Path) -> dict[str, Any]:
+    """What a recipe's file holds, unchecked.
+
+    Raises:
+        RecipeError: no such file, or neither TOML nor JSON.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -32,9 +44,9 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:
         ) from error
     except ValueError as error:  # what TOML, JSON and UTF-8 decoding raise
         raise RecipeError(f"recipe {path}: cannot be read: {error}") from error
-    for override in overrides:
-        _apply(table, override)
-    return parse(table, source=str(path))
+    if not isinstance(table, dict):
+        raise RecipeError(f"recipe {path}: cannot be read: it is no table of keys")
+    return table
 
 
 def parse(table: Mapping[str, Any], source: str) -> TrainingRecipe:
@@ -51,7 +63,7 @@ def parse(table: Mapping[str, Any], source: str) -> TrainingRecipe:
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """Where two resolved recipes differ: `learner.lr: 1e-06 here, 2e-06 there`."""
-    left, right = dict(_flat(ours)), dict(_flat(theirs))
+    left, right = dict(flat(ours)), dict(flat(theirs))
     return [
         f"{key}: {left.get(key)!r} here, {right.get(key)!r} there"
         for key in sorted(left.keys() | right.keys())
@@ -59,10 +71,11 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values: `learner.lr`, 1e-6."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 

@@ -5,11 +5,12 @@ A client of the ring has sections of its own beside these: the learner's are in 
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from openrs_core.recipe.data import DataSection
+from openrs_core.recipe.data import DataSection, source
 from openrs_core.recipe.model import ModelSection
 from openrs_core.recipe.sampler import SamplerSection
 from openrs_core.recipe.scorer import ScorerSection
@@ -39,6 +40,22 @@ class RingRecipe(Section):
             raise ValueError(
                 f"model.path is {self.model.path!r} and data.train is {self.data.train!r}: the toy "
                 "model knows only the toy task; set both to 'toy' or neither"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _data_possible(self) -> "RingRecipe":
+        """Refuse to evaluate on what is trained on; the toy's two halves differ by themselves."""
+        train, held_out = self.data.train, self.data.held_out
+        if not held_out or held_out == "toy":
+            return self
+        ours, theirs = source(train), source(held_out)
+        if ours.kind == "hub":
+            ours = replace(ours, split=ours.split or "train")
+        if ours == theirs:
+            raise ValueError(
+                f"data.held_out is {held_out!r}, which is trained on (data.train = {train!r}); "
+                "name other problems, or none"
             )
         return self
 

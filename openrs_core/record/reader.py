@@ -1,7 +1,7 @@
 """The one reader of a run's record: it follows the lines as they are written.
 
 A last line that is not whole yet is left for the next look. Steps that a later life of the learner
-made void, because it began again below them, are dropped.
+made void, because it began again below them, are dropped, and so are evaluations of what they made.
 """
 
 from pathlib import Path
@@ -30,6 +30,7 @@ class RecordReader:
         """Those that made the present weights."""
         self.skipped: list[SkippedLine] = []
         self.evaluations: list[EvaluationLine] = []
+        """Of policies that are not void."""
         self.weights: list[WeightsLine] = []
 
     def follow(self) -> list[Line]:
@@ -64,6 +65,7 @@ class RecordReader:
             case LifeLine():
                 self.lives.append(line)
                 self.steps = [step for step in self.steps if step.version <= line.version]
+                self.evaluations = [e for e in self.evaluations if e.version <= line.version]
             case StepLine():
                 self.steps.append(line)
             case SkippedLine():

@@ -22,9 +22,21 @@ dead = typer.Typer(
 )
 
 
-def config(recipe: RecipeArgument, overrides: Overrides = None) -> None:
-    """Print every value a recipe stands for, defaults included, as JSON."""
-    typer.echo(load(recipe, overrides or []).model_dump_json(indent=2))
+def config(
+    recipe: RecipeArgument,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say where each value comes from and what it means.")
+    ] = False,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Print every value a recipe stands for, defaults included, as JSON unless explained."""
+    if explain:
+        from services.monitor.explained import show
+
+        typer.echo(show(recipe, overrides or [], as_json=as_json))
+    else:
+        typer.echo(load(recipe, overrides or []).model_dump_json(indent=2))
 
 
 def weights(

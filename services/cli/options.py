@@ -38,6 +38,13 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value, e.g. learner.lr=2e-6."),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="End where a row of the data cannot be used; the same as --set data.strict=true.",
+    ),
+]
 Run = Annotated[
     str, typer.Option("--run", envvar="OPENRS_RUN", help="Run id; the same for all its processes.")
 ]
@@ -82,3 +89,8 @@ RunsRedis = Annotated[
 ]
 Last = Annotated[int, typer.Option(min=1, help="How many to show, the newest ones.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything that is known, as JSON.")]
+
+
+def values(overrides: list[str] | None, *, strict: bool = False) -> list[str]:
+    """What `--set` and its shorthands say, in order."""
+    return [*(overrides or []), *(["data.strict=true"] if strict else [])]

@@ -23,7 +23,9 @@ from services.cli.options import (
     RedisUrl,
     Run,
     RunsDirectory,
+    Strict,
     redis_option,
+    values,
 )
 
 
@@ -42,6 +44,7 @@ def up(
     restarts: Annotated[
         int, typer.Option(min=0, help="Most restarts of one process within ten minutes.")
     ] = 10,
+    strict: Strict = False,
     overrides: Overrides = None,
 ) -> None:
     """Start the whole ring on this machine, show it, and stop it in order."""
@@ -51,7 +54,7 @@ def up(
         run=run, redis_url=redis, runs=runs, samplers=samplers, scorers=scorers, resume=resume,
         restarts=restarts,
     )  # fmt: skip
-    sys.exit(main(recipe, overrides or [], plan))
+    sys.exit(main(recipe, values(overrides, strict=strict), plan))
 
 
 def sampler(
@@ -98,13 +101,14 @@ def learner(
     metrics_port: MetricsPort = None,
     metrics_address: MetricsAddress = "127.0.0.1",
     log_format: LogFormat = "plain",
+    strict: Strict = False,
     overrides: Overrides = None,
 ) -> None:
     """Train with DeepSpeed; goes on from the run's newest checkpoint. One per run."""
     from services.learner.main import main
 
     settings = _settings(run, "learner", redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings, runs)
+    main(load(recipe, values(overrides, strict=strict)), settings, runs)
 
 
 def _settings(

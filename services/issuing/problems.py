@@ -1,32 +1,27 @@
-"""The problems of a run, rendered once into tokens, in a seeded order.
+"""The problems of a run, rendered when they are asked for, in a seeded order.
 
 The order is a function of (seed, position): position p is place p mod n of the shuffle of epoch
 p div n. So a data cursor is one number, and a resumed run asks for the same next prompts.
 """
 
-import json
 import logging
 import random
-from collections.abc import Iterator, Mapping
+import time
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from openrs_core.errors import RunError
-from openrs_core.recipe.data import DataSection
+from openrs_core.recipe.data import source
 from openrs_core.recipe.ring import RingRecipe
-from openrs_core.wire.fields import MAX_ANSWER, MAX_NAME, MAX_PROBLEM
-from services.toy.task import PROBLEMS, Split, take
+from services.issuing.progress import reported
+from services.issuing.references import read_answers
+from services.issuing.rendering import Renderer, Tokenizer
+from services.issuing.rows import LeftOut, Row, named, usable
+from services.issuing.sources import read_rows
+from services.toy.task import Split
 
 logger = logging.getLogger(__name__)
-
-
-class Tokenizer(Protocol):
-    """What of a tokenizer is used here."""
-
-    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
-        """Messages -> token ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,123 +34,142 @@ class Problem:
     answer: str
 
 
-class Problems:
-    """A list of problems and the order they are issued in."""
+class Indexed(Protocol):
+    """Problems in the data set's order, made when they are asked for."""
 
-    def __init__(self, problems: list[Problem], seed: int) -> None:
-        self._problems, self._seed = problems, seed
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int, /) -> Problem:
+        """One of them."""
+
+
+class Problems:
+    """Problems, and the order they are issued in."""
+
+    def __init__(self, problems: Indexed, seed: int, *, too_long: int = 0) -> None:
+        """`too_long`: how many more there are, whose prompts are too long."""
+        self._problems, self._seed, self.too_long = problems, seed, too_long
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def __len__(self) -> int:
         return len(self._problems)
 
     def first(self, count: int) -> list[Problem]:
-        """The first `count`, in the file's order."""
-        return self._problems[:count]
+        """The first `count`, in the data set's order."""
+        return [self._problems[index] for index in range(min(count, len(self)))]
 
     def at(self, position: int) -> Problem:
         """The problem at a place of the endless, epoch-wise shuffled order."""
-        epoch, place = divmod(position, len(self._problems))
+        epoch, place = divmod(position, len(self))
         return self._problems[self._order(epoch)[place]]
 
     def _shuffled(self, epoch: int) -> list[int]:
-        order = list(range(len(self._problems)))
+        order = list(range(len(self)))
         random.Random(f"{self._seed}/{epoch}").shuffle(order)
         return order
 
 
-def load_problems(recipe: RingRecipe, split: Split, tokenizer: Tokenizer) -> Problems:
-    """The recipe's problems of one split, rendered.
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The problems of a training run."""
+
+    train: Problems
+    held_out: Problems
+    """None where the recipe names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Rows as problems, each rendered when it is asked for."""
+
+    rows: list[Row]
+    renderer: Renderer
+    too_long: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Problem:
+        row = self.rows[index]
+        return Problem(row.prompt_id, row.problem, self.renderer.tokens(row.problem), row.answer)
+
+
+def load_data(recipe: RingRecipe, tokenizer: Tokenizer) -> Data:
+    """Read the problems that are trained on, and those that are held out.
 
     Raises:
-        RunError: the file or data set is missing, empty, or lacks a column.
+        RunError: a source is missing or damaged, or holds nothing that can be used, or a row that
+            cannot where rows are checked strictly; or both hold the same problem.
     """
-    source = recipe.data.train if split == "train" else recipe.data.held_out
-    rows = list(_rows(recipe, source, split))
-    rendered = [_render(row, number, recipe.data, tokenizer) for number, row in enumerate(rows)]
-    kept = [
-        problem for problem in rendered if len(problem.token_ids) <= recipe.data.max_prompt_tokens
-    ]
-    if len(kept) < len(rendered):
-        logger.info(
-            "%s: left out %d of %d problems, longer than data.max_prompt_tokens = %d",
-            source, len(rendered) - len(kept), len(rendered), recipe.data.max_prompt_tokens,
-        )  # fmt: skip
-    if not kept:
-        raise RunError(f"data.{split} is {source!r}: it holds no problem that can be used")
-    return Problems(kept, recipe.seed)
-
-
-def _rows(recipe: RingRecipe, source: str, split: Split) -> Iterator[Mapping[str, Any]]:
-    if source == "toy":
-        for chain in take(split, recipe.toy.terms, recipe.seed, PROBLEMS[split]):
-            yield {
-                "id": f"chain-sum/{chain.expression}",
-                recipe.data.problem_field: chain.problem,
-                recipe.data.answer_field: chain.answer,
-            }
-    elif Path(source).suffix in (".jsonl", ".json"):
-        yield from _lines(Path(source).expanduser(), split)
-    else:
-        yield from _hub(source, split)
-
-
-def _lines(path: Path, split: Split) -> Iterator[Mapping[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise RunError(
-            f"data.{split} is {str(path)!r}: {error.strerror}; give a .jsonl file"
-        ) from error
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise RunError(f"data.{split}: {path} line {number} is no JSON: {error}") from error
-
-
-def _hub(source: str, split: Split) -> Iterator[Mapping[str, Any]]:
-    """A data set of the Hugging Face hub or its cache: the split `train`, or its only one."""
-    from datasets import load_dataset
-
-    try:
-        found = load_dataset(source)
-    except Exception as error:
-        raise RunError(
-            f"data.{split} is {source!r}: no such data set on the hub or in the cache ({error}); "
-            "give a .jsonl file or a hub id owner/name"
-        ) from error
-    yield from found["train"] if "train" in found else next(iter(found.values()))
-
-
-def _render(
-    row: Mapping[str, Any], number: int, data: DataSection, tokenizer: Tokenizer
-) -> Problem:
-    for field in (data.problem_field, data.answer_field):
-        if field not in row:
-            raise RunError(
-                f"data: row {number} has no column {field!r} (it has {', '.join(row)}); "
-                "set data.problem_field and data.answer_field"
-            )
-    prompt_id, answer = _text(row.get("id", number)), _text(row[data.answer_field])
-    text = _text(row[data.problem_field])
-    limits = [
-        ("id", prompt_id, MAX_NAME),
-        ("problem", text, MAX_PROBLEM),
-        ("answer", answer, MAX_ANSWER),
-    ]
-    for what, value, most in limits:
-        if len(value) > most:
-            raise RunError(f"data: row {number}: {what} of {len(value)} characters, at most {most}")
-    messages = [{"role": "user", "content": text}]
-    if data.system_prompt:
-        messages.insert(0, {"role": "system", "content": data.system_prompt})
-    ids = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=False
+    renderer = Renderer(recipe.data, tokenizer)
+    train, held_out = _read(recipe, "train", renderer), Rendered([], renderer)
+    if recipe.data.held_out:
+        held_out = _read(recipe, "held_out", renderer)
+        _refuse_shared(recipe, train.rows, held_out.rows)
+    return Data(
+        Problems(train, recipe.seed, too_long=train.too_long),
+        Problems(held_out, recipe.seed, too_long=held_out.too_long),
     )
-    return Problem(prompt_id, text, tuple(ids), answer)
 
 
-def _text(value: Any) -> str:
-    """As UTF-8 can write it: JSON may hold lone surrogates, messages may not."""
-    return str(value).encode(errors="replace").decode()
+def _read(recipe: RingRecipe, split: Split, renderer: Renderer) -> Rendered:
+    """The problems of one split whose prompts are short enough."""
+    begun = time.monotonic()
+    named_source = recipe.data.train if split == "train" else recipe.data.held_out
+    where = f"data.{split} is {named_source!r}"
+    left_out = LeftOut(where, strict=recipe.data.strict)
+    numbered = reported(read_rows(recipe, source(named_source), split), f"reading data.{split}")
+    rows = _verifiable(list(usable(numbered, recipe.data, left_out)), left_out)
+    if left_out:
+        logger.warning("%s: rows that cannot be used are left out: %s", where, left_out)
+    measured = reported(rows, f"measuring data.{split}", len(rows))
+    short = [row for row in measured if not renderer.is_too_long(row.problem)]
+    if not short:
+        raise RunError(f"{where}: it holds no problem that can be used{_why(rows, left_out)}")
+    too_long = len(rows) - len(short)
+    logger.info(
+        "%s: %d problems after %.1f s; left out: %d whose prompts have more tokens than "
+        "data.max_prompt_tokens = %d, %d that cannot be used",
+        where, len(short), time.monotonic() - begun, too_long, recipe.data.max_prompt_tokens,
+        len(left_out),
+    )  # fmt: skip
+    return Rendered(short, renderer, too_long)
+
+
+def _verifiable(rows: list[Row], left_out: LeftOut) -> list[Row]:
+    """The rows against whose answer something can be verified."""
+    found = read_answers((row.answer for row in rows), every=left_out.strict)
+    texts = [row.number for row in rows if row.answer in found.texts]
+    if texts:
+        logger.info(
+            "%s: %d answers hold no expression that math-verify knows, only the same text is right "
+            "(%s)", left_out.where, len(texts), named(texts),
+        )  # fmt: skip
+    for row in rows:
+        if fault := found.unreadable.get(row.answer):
+            left_out.add(row.number, fault)
+    return [row for row in rows if row.answer not in found.unreadable]
+
+
+def _why(rows: list[Row], left_out: LeftOut) -> str:
+    if rows:
+        return f": all {len(rows)} prompts have more tokens than data.max_prompt_tokens; raise it"
+    return f": {left_out}" if left_out else "; it is empty"
+
+
+def _refuse_shared(recipe: RingRecipe, train: list[Row], held_out: list[Row]) -> None:
+    """Raise RunError where a problem is on both sides, but for case and white space."""
+    apart = {_plain(row.problem): row.number for row in held_out}
+    shared = [(row.number, found) for row in train if (found := apart.get(_plain(row.problem)))]
+    if shared:
+        raise RunError(
+            f"data.held_out is {recipe.data.held_out!r}: {len({n for _, n in shared})} of its "
+            f"problems ({named([n for _, n in shared])}) are trained on too: "
+            f"{named([n for n, _ in shared])} of data.train = {recipe.data.train!r}; remove them "
+            "from one of the two"
+        )
+
+
+def _plain(problem: str) -> str:
+    return " ".join(problem.split()).casefold()

@@ -31,6 +31,8 @@ from openrs_core.record.checkpoint import (
 
 logger = logging.getLogger(__name__)
 
+GENERATION = "generation_config.json"
+
 LEAST_BYTES = 2**20
 """With less than this free, a failure to write is taken for a full disk, whatever it is called."""
 
@@ -58,8 +60,12 @@ class SavesPretrained(Protocol):
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, directory: Path, keep: int, tokenizer: SavesPretrained) -> None:
+    def __init__(
+        self, directory: Path, keep: int, tokenizer: SavesPretrained, base: Path | None = None
+    ) -> None:
+        """`base`: the base model's directory, whose end-of-sequence tokens every policy has."""
         self._directory, self._keep, self._tokenizer = directory, keep, tokenizer
+        self._base = base
         self._written: Path | None = None
 
     def newest(self) -> Path | None:
@@ -112,9 +118,16 @@ class Checkpoints:
         trainer.save(partial / OPTIMIZER)
         trainer.write_model(partial / MODEL)
         self._tokenizer.save_pretrained(partial / MODEL)
+        self._copy_generation_config(partial / MODEL)
         write_state(partial, state)
         inventory.write(partial)
         _sync(partial)
+
+    def _copy_generation_config(self, model: Path) -> None:
+        """Keep what the base model says of its generation; without it, all but one of several
+        end-of-sequence tokens would be forgotten."""
+        if self._base and (path := self._base / GENERATION).is_file():
+            shutil.copyfile(path, model / GENERATION)
 
     def _remove_old(self, incarnation: int) -> None:
         """Keep the newest; what is torn stays too, and counts for none of them."""

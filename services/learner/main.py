@@ -24,7 +24,7 @@ from openrs_core.ring.queue import Queue
 from openrs_core.weights import Publisher
 from services.issuing.evaluation import Evaluation
 from services.issuing.issuer import Issuer
-from services.issuing.problems import Problem, Tokenizer, load_problems
+from services.issuing.problems import load_data
 from services.learner.admission import Admission
 from services.learner.checkpoints import Checkpoints
 from services.learner.health import Health
@@ -99,8 +99,8 @@ def build(
 
     tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     rules, directory = recipe.learner, runs / settings.run
-    evaluation = Evaluation(recipe, held_out(recipe, tokenizer))
-    problems = load_problems(recipe, "train", tokenizer)
+    data = load_data(recipe, tokenizer)
+    evaluation = Evaluation(recipe, data.held_out.first(recipe.evaluation.problems))
     queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
     issuer = Issuer(queue, vocabulary_size(model))
     ledger = Ledger(rules.max_staleness, rules.groups_per_step, rules.on_straggler)
@@ -109,19 +109,14 @@ def build(
     return Learner(
         recipe=recipe,
         trainer=DeepSpeedTrainer(recipe, model),
-        admission=Admission(issuer, ledger, problems, evaluation, recipe),
+        admission=Admission(issuer, ledger, data.train, evaluation, recipe),
         evaluation=evaluation,
         publisher=Publisher(client, settings.run, rules.snapshot_every),
-        checkpoints=Checkpoints(directory / CHECKPOINTS, rules.keep_checkpoints, tokenizer),
+        checkpoints=Checkpoints(
+            directory / CHECKPOINTS, rules.keep_checkpoints, tokenizer, Path(model)
+        ),
         recorder=Recorder(directory, recipe),
         health=Health(rules),
         lease=lease,
         stop=stop,
     )
-
-
-def held_out(recipe: TrainingRecipe, tokenizer: Tokenizer) -> list[Problem]:
-    """The problems of the evaluation; none without a data set for it."""
-    if not recipe.data.held_out:
-        return []
-    return load_problems(recipe, "held_out", tokenizer).first(recipe.evaluation.problems)

@@ -23,6 +23,8 @@ from openrs_core.wire.fields import MAX_FAILURE
 from openrs_core.wire.messages import Completion, PolicyRun, Prompt, RolloutGroup
 from services.model.weights import base_policy
 from services.sampler.limits import Limits
+from services.sampler.seed import own_seed
+from services.sampler.text import Text, stop_token_ids
 from services.sampler.worker.places import Block, joined
 
 logger = logging.getLogger(__name__)
@@ -44,9 +46,10 @@ class VllmEngine:
 
     def __init__(self, recipe: RingRecipe, model: str, name: str) -> None:
         self._recipe, self._name, self._model = recipe, name, model
-        self._llm = _start(recipe, model)
+        self._llm = _start(recipe, model, own_seed(recipe.seed, name))
         self._engine = self._llm.llm_engine
-        self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        self._text, self._stop_ids = Text(tokenizer), stop_token_ids(model, tokenizer)
         self._limits = Limits(
             sequences=recipe.sampler.max_sequences,
             tokens=recipe.longest_sequence,
@@ -134,7 +137,7 @@ class VllmEngine:
             max_tokens=sampling.max_tokens,
             logprobs=0,
             detokenize=False,
-            stop_token_ids=[self._tokenizer.eos_token_id],
+            stop_token_ids=self._stop_ids,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
@@ -155,7 +158,7 @@ class VllmEngine:
             behaviour_logprobs=tuple(logprobs),
             policies=tuple(_policy_run(span) for span in drawn.weight_versions),
             finish_reason="length" if drawn.finish_reason == "length" else "stop",
-            text=self._tokenizer.decode(ids, skip_special_tokens=True),
+            text=self._text.of(ids),
         )
 
 
@@ -184,7 +187,7 @@ def set_up() -> None:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
-def _start(recipe: RingRecipe, model: str) -> Any:
+def _start(recipe: RingRecipe, model: str, seed: int) -> Any:
     """The vLLM engine on whatever this machine has."""
     set_up()
     from vllm import LLM
@@ -207,6 +210,6 @@ def _start(recipe: RingRecipe, model: str) -> Any:
         logprobs_mode="processed_logprobs",  # the default ignores the temperature
         async_scheduling=False,  # a step under way while weights move would bear the wrong policy
         generation_config="vllm",  # the model's own top-p and top-k would bias the ratio
-        seed=recipe.seed,
+        seed=seed,
         **optional,
     )

@@ -20,6 +20,7 @@ from openrs_core.record.lines import LifeLine
 from openrs_core.record.writer import RecordWriter
 from services.learner.checkpoints import Checkpoints
 from services.learner.trainer.optimizer_state import Stored
+from services.sampler.text import stop_token_ids
 from tests.fakes import FakeSaves, FakeTokenizer
 
 
@@ -88,6 +89,19 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path):
     assert checkpoints(tmp_path).newest() == path
     assert checkpoints(tmp_path).load(path, "f") == a_state(7)
     assert {file.name for file in (path / "model").iterdir()} == {"config.json", "tokenizer.json"}
+
+
+def test_a_model_keeps_all_its_ends_of_sequence(tmp_path):
+    """Those that stand in the base model's generation_config.json, which nobody else writes."""
+    base = tmp_path / "base"
+    base.mkdir()
+    kept = Checkpoints(tmp_path, 2, FakeTokenizer(), base)
+    first = kept.save(FakeSaves(), a_state(1))
+    assert not (first / "model" / "generation_config.json").exists()
+    (base / "generation_config.json").write_text('{"eos_token_id": [5, 7]}')
+    second = kept.save(FakeSaves(), a_state(2))
+    assert stop_token_ids(second / "model", HasEnd(5)) == [5, 7]
+    assert not inventory.fault(second, digests=True)
 
 
 @each_damage
@@ -213,6 +227,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("NOT TESTED: a really full disk; only root can mount a small one")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
+
+
+class HasEnd:
+    """A tokenizer with this end of sequence."""
+
+    def __init__(self, token: int | None) -> None:
+        self.eos_token_id = token
 
 
 class HeavyTrainer(FakeSaves):

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from openrs_core.recipe.file import load
 from openrs_core.record import inventory
-from services.cli import COMMANDS
+from services.cli import COMMANDS, app
 
 ROOT = Path(__file__).parents[2]
 TOY = str(ROOT / "recipes" / "toy.toml")
@@ -129,6 +131,22 @@ def test_a_password_in_the_environment_is_taken_and_not_shown(tmp_path, monkeypa
     found = openrs("weights", "x", cwd=tmp_path)
     assert "redis url redis://127.0.0.1:1: no answer" in found.stderr
     assert "secret" not in found.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "learner"])
+def test_strict_is_short_for_a_key_of_the_recipe(command, monkeypatch):
+    from services.learner import main as learner
+    from services.supervisor import main as supervisor
+
+    found = []
+    monkeypatch.setattr(learner, "main", lambda recipe, *_: found.append(recipe))
+    monkeypatch.setattr(
+        supervisor, "main", lambda path, values, _: found.append(load(path, values))
+    )
+    subject = {"up": [TOY], "learner": ["--recipe", TOY, "--run", "x"]}[command]
+    CliRunner().invoke(app, [command, *subject])
+    CliRunner().invoke(app, [command, *subject, "--strict", "--set", "seed=1"])
+    assert [recipe.data.strict for recipe in found] == [False, True]
 
 
 def test_config_shows_defaults_too():

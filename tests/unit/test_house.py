@@ -69,8 +69,10 @@ AT_HOME = {
     "transformers": ("services/learner/", "services/sampler/", "services/toy/"),
     "vllm": ("services/sampler/",),
     "deepspeed": ("services/learner/trainer/",),
-    "math_verify": ("services/scorer/verifier.py",),
-    "datasets": ("services/issuing/problems.py",),
+    "math_verify": ("services/scorer/verifier.py", "services/issuing/references.py"),
+    "pebble": ("services/scorer/verifier.py", "services/issuing/references.py"),
+    "datasets": ("services/issuing/sources.py",),
+    "pyarrow": ("services/issuing/sources.py",),
     "huggingface_hub": ("services/model",),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""

@@ -1,13 +1,19 @@
 """The data set: read, rendered, refused where it cannot be used, and its order."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import TemplateError
 
 from openrs_core.errors import RunError
+from openrs_core.recipe.data import DataSection
 from openrs_core.recipe.file import load
-from services.issuing.problems import Problem, Problems, load_problems
+from services.issuing.problems import Problem, Problems, load_data
+from services.issuing.rendering import Renderer
 from services.model.size import vocabulary_size
 
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
@@ -16,7 +22,11 @@ TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
 class CharacterTokenizer:
     """One token per character; no template."""
 
+    def __init__(self) -> None:
+        self.rendered: list[str] = []
+
     def apply_chat_template(self, conversation, **_options):
+        self.rendered.append(conversation[-1]["content"])
         return [ord(c) for message in conversation for c in message["content"]]
 
 
@@ -43,50 +53,169 @@ def test_the_order_depends_on_seed_and_position_alone():
 
 def a_data_recipe(path: Path, **data):
     overrides = [f"data.{key}={value}" for key, value in data.items()]
-    return load(TOY, [f"data.train={path}", "model.path=./m", *overrides])
+    alone = "data.held_out=''"
+    return load(TOY, [f"data.train={path}", "model.path=./m", alone, *overrides])
+
+
+def write(path: Path, *rows: object) -> Path:
+    """A file of JSON lines; a text is a line as it is."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def a_row(number: int, **changes) -> dict:
+    return {"problem": f"{number}+1?", "answer": str(number + 1), **changes}
+
+
+def train(path: Path, tokenizer=None, **data) -> Problems:
+    return load_data(a_data_recipe(path, **data), tokenizer or CharacterTokenizer()).train
 
 
 def test_problems_are_read_from_json_lines(tmp_path):
-    path = tmp_path / "train.jsonl"
-    path.write_text(json.dumps({"id": "a", "problem": "1+1?", "answer": 2}) + "\n")
-    loaded = load_problems(a_data_recipe(path), "train", CharacterTokenizer())
-    assert loaded.at(0) == Problem("a", "1+1?", tuple(map(ord, "1+1?")), "2")
+    path = write(tmp_path / "train.jsonl", {"id": "a", "problem": "1+1?", "answer": 2})
+    assert train(path).at(0) == Problem("a", "1+1?", tuple(map(ord, "1+1?")), "2")
 
 
-def test_a_problem_that_is_too_long_is_left_out(tmp_path):
-    path = tmp_path / "train.jsonl"
-    rows = [{"problem": "x" * 100, "answer": "1"}, {"problem": "short", "answer": "2"}]
-    path.write_text("\n".join(map(json.dumps, rows)))
-    assert len(load_problems(a_data_recipe(path), "train", CharacterTokenizer())) == 1
+def test_a_row_without_an_id_is_called_by_its_number(tmp_path):
+    path = write(tmp_path / "train.jsonl", a_row(0), a_row(1, id=None), a_row(2, id="x" * 2000))
+    assert [problem.prompt_id for problem in train(path).first(9)] == ["1", "2", "3"]
+
+
+def test_the_order_of_a_file_stays_what_it_was(tmp_path):
+    """As it was when every problem was rendered at the start: a run may be resumed."""
+    path = write(tmp_path / "train.jsonl", *map(a_row, range(9)))
+    found = train(path)
+    assert [found.at(p).text[0] for p in range(18)] == list(GOLDEN_ORDER)
+
+
+GOLDEN_ORDER = "012463875143580267"
+
+
+def test_a_problem_is_rendered_when_it_is_asked_for(tmp_path):
+    """At the start only the one that may be too long, and two to know the template."""
+    tokenizer = CharacterTokenizer()
+    rows = [*map(a_row, range(100)), a_row(1, problem="x" * 290)]
+    found = train(write(tmp_path / "t.jsonl", *rows), tokenizer, max_prompt_tokens=300)
+    assert tokenizer.rendered == ["1", "", "x" * 290]
+    found.at(7)
+    assert len(tokenizer.rendered) == 4
+
+
+def test_problems_that_are_too_long_are_left_out_before_the_first_are_chosen(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    rows = [a_row(0, problem="x" * 100), a_row(1), a_row(2, problem="y" * 65), a_row(3)]
+    path = write(tmp_path / "held_out.jsonl", *rows)
+    recipe = a_data_recipe(write(tmp_path / "t.jsonl", a_row(9)), held_out=path)
+    found = load_data(recipe, CharacterTokenizer()).held_out
+    assert [problem.text for problem in found.first(2)] == ["1+1?", "3+1?"]
+    assert found.too_long == 2
+    assert "2 problems after" in caplog.text
+    assert "left out: 2 whose prompts have more tokens than data.max_prompt_tokens = 64" in (
+        caplog.text
+    )
+
+
+@given(st.text(max_size=60), st.text(max_size=12), st.integers(80, 200))
+def test_what_is_not_measured_is_never_too_long(problem, system, most):
+    """The bound by bytes holds for a tokenizer whose every token is one byte: the worst."""
+
+    class Bytes:
+        def apply_chat_template(self, conversation, **_options):
+            return list("".join(f"<{m['role']}>{m['content']}" for m in conversation).encode())
+
+    data = DataSection(train="toy", system_prompt=system, max_prompt_tokens=most)
+    renderer = Renderer(data, Bytes())
+    assert renderer.is_too_long(problem) == (len(renderer.tokens(problem)) > most)
+
+
+class SpecialWords:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def apply_chat_template(self, conversation, **_options):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "said"),
+    [
+        (SpecialWords(ValueError("chat_template is not set")), "renders no prompt .chat_template"),
+        (SpecialWords(TemplateError("no system role")), "renders no prompt .no system role"),
+    ],
+)
+def test_a_model_without_a_template_is_refused_before_any_row_is_read(tmp_path, tokenizer, said):
+    with pytest.raises(RunError, match=said):
+        train(tmp_path / "nowhere.jsonl", tokenizer)
+
+
+def test_a_tokenizer_that_makes_nothing_of_a_problem_is_refused(tmp_path):
+    class Nothing:
+        def apply_chat_template(self, conversation, **_options):
+            return []
+
+    with pytest.raises(RunError, match="makes no token of a problem"):
+        train(tmp_path / "nowhere.jsonl", Nothing())
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"question": "1+1?"}', "no column 'problem' .it has question"),
-        ("not json", "line 1 is no JSON"),
-        ("", "holds no problem"),
+        (
+            '{"question": "1+1?"}',
+            "no column 'problem' .there are: question; set data.problem_field",
+        ),
+        ('{"problem": "1+1?"}', "no column 'answer' .there are: problem; set data.answer_field"),
+        ("not json", "no problem that can be used: 1: it is no JSON .row 1"),
+        ("", "holds no problem that can be used; it is empty"),
+        ('{"problem": "' + "x" * 99 + '", "answer": "1"}', "all 1 prompts have more tokens than"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path, content, said):
-    path = tmp_path / "train.jsonl"
-    path.write_text(content)
-    with pytest.raises(RunError, match=said):
-        load_problems(a_data_recipe(path), "train", CharacterTokenizer())
+    with pytest.raises(RunError, match=said) as error:
+        train(write(tmp_path / "train.jsonl", content))
+    assert "\n" not in str(error.value)
 
 
-def test_what_a_message_could_not_hold_is_refused_when_it_is_read(tmp_path):
-    path = tmp_path / "train.jsonl"
-    path.write_text(json.dumps({"problem": "1+1?", "answer": "2" * 70_000}))
-    with pytest.raises(RunError, match="row 0: answer of 70000 characters, at most 65536"):
-        load_problems(a_data_recipe(path), "train", CharacterTokenizer())
+def test_one_bad_row_in_ten_thousand_is_named_and_the_rest_is_used(tmp_path, caplog):
+    rows: list[object] = [a_row(n) for n in range(10_000)]
+    rows[4710] = {"problem": "1+1?", "answer": None}
+    path = write(tmp_path / "train.jsonl", *rows)
+    assert len(train(path)) == 9_999
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.endswith("rows that cannot be used are left out: 1: it has no answer (row 4711)")
+    with pytest.raises(RunError, match=r"row 4711: it has no answer; mend it, or leave such rows"):
+        train(path, strict="true")
+
+
+def test_an_answer_that_math_verify_cannot_read_leaves_its_rows_out(tmp_path, caplog):
+    rows = [a_row(0), a_row(1, answer="}{"), a_row(2, answer="$$"), a_row(3, answer="$$")]
+    assert len(train(write(tmp_path / "train.jsonl", *rows))) == 1
+    assert "2: math-verify cannot read its answer (rows 3, 4)" in caplog.text
+    assert "1: its answer has a brace too many or too few (row 2)" in caplog.text
 
 
 def test_text_that_utf8_cannot_write_is_mended_when_it_is_read(tmp_path):
-    path = tmp_path / "train.jsonl"
-    path.write_text('{"id": "\\ud800", "problem": "1\\udfff?", "answer": "\\ud800"}')
-    loaded = load_problems(a_data_recipe(path), "train", CharacterTokenizer())
-    assert loaded.at(0) == Problem("?", "1??", tuple(map(ord, "1??")), "?")
+    row = '{"id": "\\ud800", "problem": "1\\udfff?", "answer": "x\\ud800"}'
+    loaded = train(write(tmp_path / "train.jsonl", row))
+    assert loaded.at(0) == Problem("?", "1??", tuple(map(ord, "1??")), "x?")
+
+
+def test_problems_that_are_trained_on_and_held_out_are_refused(tmp_path):
+    """But for white space and case, which do not make another problem."""
+    ours = write(tmp_path / "train.jsonl", a_row(1), a_row(2, problem="How  many\nDogs?"), a_row(3))
+    theirs = [a_row(7), a_row(8), a_row(9, problem=" how many dogs? "), a_row(3)]
+    recipe = a_data_recipe(ours, held_out=write(tmp_path / "held_out.jsonl", *theirs))
+    with pytest.raises(RunError, match=r"2 of its problems \(rows 3, 4\) are trained on too") as e:
+        load_data(recipe, CharacterTokenizer())
+    assert "rows 2, 3 of data.train" in str(e.value)
+    write(tmp_path / "held_out.jsonl", *theirs[:2])
+    assert len(load_data(recipe, CharacterTokenizer()).held_out) == 2
+
+
+def test_the_toys_problems_are_read_too_and_share_none():
+    found = load_data(load(TOY), CharacterTokenizer())
+    assert (len(found.train), len(found.held_out)) == (8192, 1024)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,24 @@ def test_steps_that_a_later_life_made_void_are_dropped(tmp_path):
     assert [life.version for life in record.lives] == [0, 2]
 
 
+def test_evaluations_of_policies_that_a_later_life_made_void_are_dropped(tmp_path):
+    """Else the present policy of that version would pass for evaluated."""
+    record = RecordWriter(tmp_path)
+    for line in (LifeLine(incarnation=1, version=0), evaluated(0), evaluated(20), evaluated(40)):
+        record.add(line)
+    record.add(LifeLine(incarnation=2, version=20))
+    assert [line.version for line in read_record(tmp_path).evaluations] == [0, 20]
+    record.add(evaluated(40))
+    assert [line.version for line in read_record(tmp_path).evaluations] == [0, 20, 40]
+
+
+def evaluated(version: int) -> EvaluationLine:
+    return EvaluationLine(
+        version=version, mode="sampled", accuracy=0.5, tokens=3.0, problems=1, completions=1,
+        unverified=0, newest_version=version,
+    )  # fmt: skip
+
+
 def test_a_reader_that_follows_drops_them_as_well(tmp_path):
     writer, reader = RecordWriter(tmp_path), RecordReader(tmp_path)
     for version in (1, 2, 3):

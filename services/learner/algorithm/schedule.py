@@ -6,7 +6,11 @@ from openrs_core.recipe.learner import LearnerSection
 
 
 def learning_rate(step: int, rules: LearnerSection) -> float:
-    """Of the step that starts from version `step`: linear warm-up, then constant or a cosine."""
+    """Of the step that starts from version `step`: linear warm-up, then constant or a cosine.
+
+    The warm-up is one step ahead of Hugging Face's, whose first step has the rate 0: it would cost
+    a batch and leave the weights as they were. From the peak on both are the same.
+    """
     if step < rules.warmup_steps:
         return rules.lr * (step + 1) / rules.warmup_steps
     if rules.schedule == "constant":

@@ -4,7 +4,6 @@ from typing import Any
 
 from openrs_core.recipe.training import TrainingRecipe
 
-
 LARGEST_BUCKET = 500_000_000
 """Values of the gradient that are reduced at once; DeepSpeed's own default."""
 

@@ -1,0 +1,69 @@
+"""How a problem becomes the tokens of a prompt: the model's own chat template.
+
+Rendering 300,000 problems takes a minute. So it is done when a problem is issued, and before that
+only for those that may be too long.
+"""
+
+from typing import Any, Protocol
+
+from openrs_core.errors import RunError
+from openrs_core.recipe.data import DataSection
+
+LONGEST_WORD = 64
+"""Bytes of the template's words that touch the problem, and may be cut otherwise because of it."""
+
+
+class Tokenizer(Protocol):
+    """What of a tokenizer is used here."""
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
+        """Messages -> token ids."""
+
+
+class Renderer:
+    """Turns texts of problems into token ids, as a recipe's `data` asks for."""
+
+    def __init__(self, data: DataSection, tokenizer: Tokenizer) -> None:
+        """Try it on a problem.
+
+        Raises:
+            RunError: the model's tokenizer has no chat template, or one that makes nothing of it.
+        """
+        self._data, self._tokenizer = data, tokenizer
+        if not self._tried("1"):
+            raise RunError(
+                "model.path: its tokenizer makes no token of a problem; are its files there?"
+            )
+        self._surely_short = data.max_prompt_tokens - len(self._tried("")) - LONGEST_WORD
+
+    def tokens(self, problem: str) -> tuple[int, ...]:
+        """The prompt [P]."""
+        messages = [{"role": "user", "content": problem}]
+        if self._data.system_prompt:
+            messages.insert(0, {"role": "system", "content": self._data.system_prompt})
+        ids = self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        return tuple(ids)
+
+    def is_too_long(self, problem: str) -> bool:
+        """Has the prompt more tokens than may be?
+
+        A token stands for at least one byte, so few bytes need no count: what the template puts
+        around them costs as much as around an empty problem, but for the words that touch it.
+        """
+        if len(problem.encode()) <= self._surely_short:
+            return False
+        return len(self.tokens(problem)) > self._data.max_prompt_tokens
+
+    def _tried(self, problem: str) -> tuple[int, ...]:
+        from jinja2 import TemplateError
+
+        try:
+            return self.tokens(problem)
+        except (TemplateError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise RunError(
+                f"model.path: its chat template renders no prompt ({reason}); give a model whose "
+                "tokenizer has one, or mend data.system_prompt where it takes none"
+            ) from error
