@@ -1,9 +1,11 @@
 """The training step under DeepSpeed: all of the learner that imports torch.
 
 deepspeed        the trainer: one optimizer step on a batch, on one rank or several
+configuration    what DeepSpeed is told
 policy_network   the model as the loss needs it
 batch            sequences -> micro-batches of tensors
 loss             the loss of each token
+totals           what a step's tokens add up to
 guard            the last look at a step, before anything moves
 difference       what a step changed in the weights
 optimizer_state  masters and moments as plain tensors

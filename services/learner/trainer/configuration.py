@@ -1,0 +1,54 @@
+"""DeepSpeed's engine for a policy: what it is told, and how it is made."""
+
+import os
+from typing import Any
+
+import torch
+
+from openrs_core.recipe.training import TrainingRecipe
+from services.learner.trainer.policy_network import PolicyNetwork
+
+
+def initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
+    """The engine that trains a policy as the recipe says."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed
+    import deepspeed.ops
+
+    # A C++ extension that takes minutes to compile, and that gloo does without
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    engine, *_ = deepspeed.initialize(
+        model=policy,
+        model_parameters=list(policy.parameters()),
+        config=configuration(recipe),
+        dist_init_required=False,
+    )
+    return engine
+
+
+def configuration(recipe: TrainingRecipe) -> dict[str, Any]:
+    """What DeepSpeed would read from its own file."""
+    rules, bfloat16 = recipe.learner, recipe.model.dtype == "bfloat16"
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,  # the boundary is set by hand
+        "gradient_clipping": rules.max_grad_norm,
+        "zero_optimization": {"stage": rules.zero_stage},
+        # Gradients are kept, and added up over micro-batches and ranks, in float32 (decision 0021)
+        "bf16": {"enabled": bfloat16, "immediate_grad_update": True},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "communication_data_type": "fp32",
+        "gradient_allreduce_op": "sum" if bfloat16 and rules.zero_stage < 3 else "mean",
+        "optimizer": {
+            "type": "AdamW",
+            "params": {
+                "lr": rules.lr,
+                "betas": list(rules.betas),
+                "weight_decay": rules.weight_decay,
+                "torch_adam": True,  # DeepSpeed's own would be compiled at start
+            },
+        },
+        "steps_per_print": 10**9,
+        "zero_allow_untested_optimizer": True,
+    }
