@@ -16,7 +16,7 @@ from services.learner.health import Health
 from services.learner.loop import Learner
 from services.learner.recorder import Recorder
 from services.learner.step import Sequence, StepStats
-from tests.builders import a_scored_group
+from tests.builders import a_scored_group, step_stats
 from tests.fakes import FakeSaves, FakeTokenizer
 from tests.gate import an_admission
 
@@ -42,7 +42,7 @@ class FakeTrainer(FakeSaves):
         self.entropy_weights.append(entropy_weight)
         norm = next(self.norms)
         skipped = "spike" if norm > norm_limit else ""
-        return StepStats(0.1, norm, 1.0, 0.0, 1.0, 0.0, tokens=8, skipped=skipped)
+        return step_stats(loss=0.1, grad_norm=norm, skipped=skipped)
 
     def reset_reference(self) -> None:
         self.resets.append(len(self.batches))

@@ -30,6 +30,7 @@ from services.learner.trainer import ranks
 from services.learner.trainer.batch import MicroBatch, Packing
 from services.learner.trainer.deepspeed import DeepSpeedTrainer
 from services.learner.trainer.policy_network import PolicyNetwork
+from services.learner.trainer.totals import Totals
 from tests.ranks import run_ranks
 from tests.tiny_model import tiny_recipe
 
@@ -197,18 +198,17 @@ class Observed(DeepSpeedTrainer):
             np.savez(directory / f"{way}.npz", **self._gradient)
             (directory / f"{way}.json").write_text(json.dumps(facts))
 
-    def _backward(self, batch: MicroBatch, ranks: int) -> Tensor:
+    def _backward(self, batch: MicroBatch, totals: Totals) -> None:
         engine, boundary = self._engine, self._way.boundary
         first, last = not self._gradient_begun, engine.is_gradient_accumulation_boundary()
         engine.set_gradient_accumulation_boundary(
             {"last": last, "every": True, "first": first}[boundary]
         )
-        sums = super()._backward(batch, ranks)
+        super()._backward(batch, totals)
         engine.set_gradient_accumulation_boundary(last)
         self._gradient_begun = not last
         if last:
             self._gradient = self._read_gradient()
-        return sums
 
     _gradient_begun = False
 

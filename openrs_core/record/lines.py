@@ -87,6 +87,14 @@ class StepLine:
     """Largest importance ratio."""
     clipped: float
     """Share of tokens whose ratio was capped or clipped."""
+    clipped_positive: float
+    """The part of them that had a positive advantage, as a share of all tokens."""
+    clipped_negative: float
+    """And a negative one."""
+    outside: float
+    """Share of tokens whose ratio was outside [0.9, 1.1]."""
+    ess: float
+    """Effective sample size as a share of the tokens: (sum w)^2 / (N sum w^2), w the ratios."""
     tokens: int
     """Completion tokens trained on."""
     seconds: Spent

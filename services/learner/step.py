@@ -34,7 +34,18 @@ class StepStats:
     """Before clipping."""
     entropy: float
     mismatch_kl: float
+    """k3 of learner against behaviour policy."""
     ratio_max: float
+    """Largest importance ratio."""
     clipped: float
+    """Share of tokens whose ratio was capped, or clipped with effect on the gradient."""
+    clipped_positive: float
+    """The part of `clipped` that had a positive advantage, as a share of all tokens."""
+    clipped_negative: float
+    """And a negative one."""
+    outside: float
+    """Share of tokens whose ratio is outside [0.9, 1.1]."""
+    ess: float
+    """Effective sample size as a share of the tokens: (sum w)^2 / (N sum w^2), w the ratios."""
     tokens: int
     skipped: SkipReason = ""

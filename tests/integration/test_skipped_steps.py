@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 
 from services.learner.step import StepStats
@@ -59,18 +60,16 @@ class Sickened(DeepSpeedTrainer):
     def healthy_step(self, seed: int) -> StepStats:
         return self._train(a_batch(seed), LR, 1e6)
 
-    def _over_all_ranks(self, sums):
-        total, ratio_max = super()._over_all_ranks(sums)
+    def _loss_of_all_ranks(self, totals):
+        loss = super()._loss_of_all_ranks(totals)
         if self.wrong == "loss":  # and the gradient is as always
-            total[0] = math.nan
-        elif self.wrong == "gradient":
-            total[0] = 0.5
-        return total, ratio_max
+            return math.nan
+        return 0.5 if self.wrong == "gradient" else loss
 
-    def _backward(self, batch, ranks):
-        if self.wrong == "gradient" and self.rank == ranks - 1:
+    def _backward(self, batch, totals):
+        if self.wrong == "gradient" and self.rank == dist.get_world_size() - 1:
             batch = replace(batch, advantages=batch.advantages * math.nan)
-        return super()._backward(batch, ranks)
+        super()._backward(batch, totals)
 
 
 def a_trainer(stage: int, dtype: str, model: str) -> Sickened:

@@ -8,6 +8,7 @@ import pytest
 from openrs_core.recipe.learner import LearnerSection
 from services.learner.health import SETTLING_STEPS, SHARE, Health
 from services.learner.step import StepStats
+from tests.builders import step_stats
 
 
 def rules(**changes) -> LearnerSection:
@@ -15,7 +16,7 @@ def rules(**changes) -> LearnerSection:
 
 
 def a_step(norm: float, skipped: str = "", loss: float = 0.5) -> StepStats:
-    return StepStats(loss, norm, 1.0, 0.0, 1.0, 0.0, tokens=8, skipped=skipped)
+    return step_stats(loss=loss, grad_norm=norm, skipped=skipped)
 
 
 def after(*norms: float, **changes) -> Health:

@@ -7,6 +7,7 @@ batch            sequences -> micro-batches of tensors
 loss             the loss of each token
 entropy          which tokens carry the policy gradient, and what entropy earns
 reference        the frozen policy of the KL
+totals           what a step's tokens add up to
 guard            the last look at a step, before anything moves
 difference       what a step changed in the weights
 optimizer_state  masters and moments as plain tensors

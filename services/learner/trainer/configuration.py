@@ -1,15 +1,37 @@
-"""What DeepSpeed is told: its configuration, made of a recipe."""
+"""DeepSpeed's engine for a policy: what it is told, and how it is made."""
 
+import os
 from typing import Any
 
+import torch
+
 from openrs_core.recipe.training import TrainingRecipe
+from services.learner.trainer.policy_network import PolicyNetwork
 
 LARGEST_BUCKET = 500_000_000
 """Values of the gradient that are reduced at once; DeepSpeed's own default."""
 
 
+def initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
+    """The engine that trains a policy as the recipe says."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed
+    import deepspeed.ops
+
+    # A C++ extension that takes minutes to compile, and that gloo does without
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    engine, *_ = deepspeed.initialize(
+        model=policy,
+        model_parameters=list(policy.parameters()),
+        config=configuration(recipe, sum(p.numel() for p in policy.parameters())),
+        dist_init_required=False,
+    )
+    return engine
+
+
 def configuration(recipe: TrainingRecipe, values: int) -> dict[str, Any]:
-    """Of one engine, for a model of so many values."""
+    """What DeepSpeed would read from its own file, for a model of so many values."""
     rules, bfloat16 = recipe.learner, recipe.model.dtype == "bfloat16"
     return {
         "train_micro_batch_size_per_gpu": 1,

@@ -8,7 +8,6 @@ with its own count would drop all but the last.
 """
 
 import math
-import os
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
@@ -17,16 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.weights import Change, Layout, Snapshot
-from services.learner.step import Sequence, SkipReason, StepStats
+from services.learner.step import Sequence, StepStats
 from services.learner.trainer import optimizer_state, ranks
 from services.learner.trainer.batch import MicroBatch, assemble, cut
-from services.learner.trainer.configuration import configuration
+from services.learner.trainer.configuration import initialize
 from services.learner.trainer.difference import Difference, spec
 from services.learner.trainer.entropy import with_entropy
 from services.learner.trainer.guard import Guard
@@ -34,6 +32,7 @@ from services.learner.trainer.loss import Tokens, token_loss
 from services.learner.trainer.optimizer_state import Stored
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from services.learner.trainer.reference import Reference
+from services.learner.trainer.totals import Totals
 
 
 class DeepSpeedTrainer:
@@ -45,7 +44,7 @@ class DeepSpeedTrainer:
         policy = load_policy_network(recipe, model)
         self._pad = policy.model.config.pad_token_id or 0
         self._tied = policy.model.config.tie_word_embeddings
-        self._engine = _initialize(policy, recipe)
+        self._engine = initialize(policy, recipe)
         optimizer_state.wake(self._engine, self._one_token())
         self._guard = Guard(self._engine)
         self._reference = Reference(self._load_reference(recipe, model))
@@ -143,19 +142,19 @@ class DeepSpeedTrainer:
         ours = cut(sequences, rules.tokens_per_micro_batch, size, rules.packing)[self.rank]
         for group in self._engine.optimizer.param_groups:
             group["lr"] = lr
-        sums = torch.zeros(len(_SUMS), dtype=torch.float64)
+        totals = Totals(self._engine.device)
         batches = [assemble(part, rules.packing, self._pad) for part in ours]
         share = self._recipe.algorithm.top_entropy_share
         batches = with_entropy(batches, self._engine, share, entropy_weight)
         for number, batch in enumerate(batches):  # on the device one at a time
             self._engine.set_gradient_accumulation_boundary(number == len(ours) - 1)
-            sums = _merge(sums, self._backward(batch.to(self._engine.device), size))
-        total, ratio_max = self._over_all_ranks(sums)
-        skipped = self._guard.step(loss=total[0], norm_limit=norm_limit)
-        return self._stats(total, ratio_max, skipped)
+            self._backward(batch.to(self._engine.device), totals)
+        loss = self._loss_of_all_ranks(totals)
+        skipped = self._guard.step(loss=loss, norm_limit=norm_limit)
+        return totals.stats(float(self._engine.get_global_grad_norm() or 0.0), skipped)
 
-    def _backward(self, batch: MicroBatch, ranks: int) -> Tensor:
-        """Accumulate one micro-batch's gradient; its sums for the statistics."""
+    def _backward(self, batch: MicroBatch, totals: Totals) -> None:
+        """Accumulate one micro-batch's gradient, and count it."""
         bonus = batch.entropy_weights
         logprobs, entropy = self._engine(batch, entropy_gradient=bonus is not None)
         tokens = Tokens(
@@ -169,33 +168,14 @@ class DeepSpeedTrainer:
         loss = (losses.loss * batch.weights).sum()
         if bonus is not None:
             loss = loss - (entropy * bonus).sum()
+        totals.add(loss, entropy, losses, batch.advantages)
         # Our weights already say what each token counts: an average over ranks is undone
-        share = ranks if self._engine.gradient_average else 1
+        share = dist.get_world_size() if self._engine.gradient_average else 1
         self._engine.backward((loss + 0 * logprobs.sum()) * share)
-        per_token = (entropy, losses.mismatch_kl, losses.clipped, torch.ones_like(entropy))
-        ratio_max = losses.ratio.max() if len(losses.ratio) else torch.tensor(0.0)
-        totals = [loss.detach(), *(values.detach().sum() for values in per_token), ratio_max]
-        return torch.stack([total.double().cpu() for total in totals])
 
-    def _over_all_ranks(self, sums: Tensor) -> tuple[list[float], float]:
-        total = sums.to(self._engine.device)
-        highest = total[-1:].clone()  # a maximum, not a sum: kept apart from what is added up
-        dist.all_reduce(total)
-        dist.all_reduce(highest, op=dist.ReduceOp.MAX)
-        return total.tolist(), highest.item()
-
-    def _stats(self, total: list[float], ratio_max: float, skipped: SkipReason) -> StepStats:
-        loss, entropy, mismatch, clipped, tokens, _ = total
-        return StepStats(
-            loss=loss,
-            grad_norm=float(self._engine.get_global_grad_norm() or 0.0),
-            entropy=entropy / tokens,
-            mismatch_kl=mismatch / tokens,
-            ratio_max=ratio_max,
-            clipped=clipped / tokens,
-            tokens=int(tokens),
-            skipped=skipped,
-        )
+    def _loss_of_all_ranks(self, totals: Totals) -> float:
+        totals.over_all_ranks()
+        return totals.loss
 
     def _load_reference(self, recipe: TrainingRecipe, model: str) -> PolicyNetwork | None:
         """A frozen copy of the base model, only where the loss asks for it."""
@@ -252,30 +232,5 @@ class DeepSpeedTrainer:
         return ranks.hear(self._engine.device)
 
 
-_SUMS = ("loss", "entropy", "mismatch_kl", "clipped", "tokens", "ratio_max")
-
-
-def _merge(sums: Tensor, more: Tensor) -> Tensor:
-    """Add all but the last, which is a maximum."""
-    return torch.cat([sums[:-1] + more[:-1], torch.maximum(sums[-1:], more[-1:])])
-
-
 def _sequence(packed: dict[str, Any]) -> Sequence:
     return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})
-
-
-def _initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    import deepspeed
-    import deepspeed.ops
-
-    # A C++ extension that takes minutes to compile, and that gloo does without
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    engine, *_ = deepspeed.initialize(
-        model=policy,
-        model_parameters=list(policy.parameters()),
-        config=configuration(recipe, sum(p.numel() for p in policy.parameters())),
-        dist_init_required=False,
-    )
-    return engine
