@@ -100,7 +100,37 @@ ENTROPY = Gauge("openrs_learner_entropy_nats", "Mean entropy per token of the la
 MISMATCH_KL = Gauge(
     "openrs_learner_mismatch_kl_nats", "k3 divergence of learner and behaviour policy, per token"
 )
-CLIPPED = Gauge("openrs_learner_clipped_ratio", "Share of tokens whose ratio was capped or clipped")
+CLIPPED = Gauge(
+    "openrs_learner_clipped_ratio",
+    "Share of tokens whose ratio was capped or clipped, by the sign of their advantage",
+    ["advantage"],
+)
+OUTSIDE = Gauge(
+    "openrs_learner_outside_ratio", "Share of tokens whose importance ratio is outside [0.9, 1.1]"
+)
+ESS = Gauge(
+    "openrs_learner_ess_ratio", "Effective sample size of the last step, as a share of its tokens"
+)
+GROUPS_SCORED = Counter(
+    "openrs_learner_groups_scored",
+    "How many groups of the training were scored, by what they are good for",
+    ["outcome"],
+)
+TRAINING_VERDICTS = Counter(
+    "openrs_learner_verdicts", "How many completions of the training had which verdict", ["verdict"]
+)
+SCORED_REWARD = Gauge(
+    "openrs_learner_scored_reward", "Mean reward of all groups scored since the step before"
+)
+SCORED_ACCURACY = Gauge(
+    "openrs_learner_scored_accuracy", "Share of their verified completions that are correct"
+)
+SCORED_TRUNCATED = Gauge(
+    "openrs_learner_scored_truncated_ratio", "Share of their completions that were cut off"
+)
+SCORED_LANGUAGE = Gauge(
+    "openrs_learner_scored_language_ratio", "Mean share of the language asked for in them"
+)
 HELD_OUT = Gauge(
     "openrs_learner_held_out_accuracy", "Held-out accuracy, by how it was sampled", ["mode"]
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from openrs_core.record.lines import Spent, StepLine
+from openrs_core.record.lines import Scored, Spent, StepLine
 from openrs_core.wire.messages import (
     Completion,
     FinishReason,
@@ -100,8 +100,15 @@ def a_step(version: int, incarnation: int = 1) -> StepLine:
         accuracy=0.5, completion_tokens=9.0, truncated=0.0, staleness_max=1, staleness_mean=0.5,
         completions=8, lr=1e-6, loss=0.1, grad_norm=1.0, entropy=1.0, mismatch_kl=0.0,
         ratio_max=1.0, clipped=0.0, clipped_positive=0.0, clipped_negative=0.0, outside=0.0,
-        ess=1.0, tokens=72,
+        ess=1.0, tokens=72, scored=nothing_scored(),
         seconds=Spent(collect=1.0, train=2.0, publish=0.0), groups=(),
+    )  # fmt: skip
+
+
+def nothing_scored() -> Scored:
+    return Scored(
+        groups={}, completions={}, reward=None, components={}, accuracy=None,
+        completion_tokens=None, truncated=None, language=None,
     )  # fmt: skip
 
 

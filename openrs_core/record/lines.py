@@ -42,6 +42,32 @@ class GroupOrigin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """All groups of the training that were scored since the step before, those without signal too.
+
+    What a step is made of are the groups with signal, which is a choice: a curve of these alone
+    says nothing of how good the policy is. A mean of nothing is None.
+    """
+
+    groups: Mapping[str, int]
+    """How many, by outcome (`algorithm.outcome`); those that are none are left out."""
+    completions: Mapping[Verdict, int]
+    """How many, by verdict."""
+    reward: float | None
+    """Mean; this and the next two over verified completions."""
+    components: Mapping[str, float]
+    """Mean of each component of the reward, by name."""
+    accuracy: float | None
+    """Share whose verdict is `correct`."""
+    completion_tokens: float | None
+    """Mean length; this and the next two over all completions."""
+    truncated: float | None
+    """Share that `max_tokens` cut off."""
+    language: float | None
+    """Mean share of the language asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LifeLine:
     """A life of the learner begins with this policy; steps of earlier lives above it are void."""
 
@@ -56,7 +82,8 @@ class LifeLine:
 class StepLine:
     """One optimizer step, which made the policy `incarnation`:`version`.
 
-    Means are over the step's completions, those of loss, entropy and the like over its tokens.
+    Means are over the step's completions, those of reward, components and accuracy over what of
+    them was verified, those of loss, entropy and the like over its tokens.
     """
 
     kind: Literal["step"] = "step"
@@ -97,6 +124,7 @@ class StepLine:
     """Effective sample size as a share of the tokens: (sum w)^2 / (N sum w^2), w the ratios."""
     tokens: int
     """Completion tokens trained on."""
+    scored: Scored
     seconds: Spent
     groups: tuple[GroupOrigin, ...]
 

@@ -199,7 +199,8 @@ class Learner:
             publish=time.monotonic() - trained,
         )
         self.lease.confirm()  # a fenced learner leaves the run's directory alone
-        self.recorder.step(self.reached, groups, stats, lr, spent)  # before a checkpoint holds it
+        scored = self.admission.scored
+        self.recorder.step(self.reached, groups, stats, scored, spent)  # before a checkpoint does
         self._publish(change)
         if self.evaluation.due(self.reached.version) and not self.is_done:
             self.evaluation.begin(self.reached, time.time())

@@ -5,7 +5,7 @@ The lines themselves are `openrs_core.record.lines`; here they are made of what 
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +20,7 @@ from openrs_core.record.lines import (
     GroupOrigin,
     LifeLine,
     SampleLine,
+    Scored,
     SkippedLine,
     Spent,
     StepLine,
@@ -27,8 +28,9 @@ from openrs_core.record.lines import (
 )
 from openrs_core.record.reader import read_record
 from openrs_core.record.writer import RecordWriter
-from openrs_core.wire.messages import WeightsManifest
+from openrs_core.wire.messages import Score, WeightsManifest
 from services.learner.admission import Collected
+from services.learner.algorithm.schedule import learning_rate
 from services.learner.step import SkipReason, StepStats
 
 
@@ -60,10 +62,15 @@ class Recorder:
         self._writer.add(LifeLine(incarnation=policy.incarnation, version=policy.version))
 
     def step(
-        self, made: Policy, groups: Sequence[Collected], stats: StepStats, lr: float, spent: Spent
+        self,
+        made: Policy,
+        groups: Sequence[Collected],
+        stats: StepStats,
+        scored: Scored,
+        spent: Spent,
     ) -> None:
-        """One optimizer step, which made the policy `made`."""
-        line = _step_line(made, groups, stats, lr, spent)
+        """One optimizer step, which made the policy `made`; `scored` since the one before."""
+        line = self._step_line(made, groups, stats, scored, spent)
         self._writer.add(line)
         self._writer.sample(_sample(made, groups[0]))
         _observe(line)
@@ -97,6 +104,35 @@ class Recorder:
         )  # fmt: skip
         self._writer.add(line)
 
+    def _step_line(
+        self,
+        made: Policy,
+        groups: Sequence[Collected],
+        stats: StepStats,
+        scored: Scored,
+        spent: Spent,
+    ) -> StepLine:
+        drawn = [c for collected in groups for c in collected.group.rollout.completions]
+        scores = [s for collected in groups for s in collected.group.scores if s.is_verified]
+        facts = {name: value for name, value in asdict(stats).items() if name != "skipped"}
+        return StepLine(
+            version=made.version,
+            incarnation=made.incarnation,
+            reward=fmean(score.reward for score in scores),
+            components=_components(scores),
+            accuracy=fmean(score.verdict == "correct" for score in scores),
+            completion_tokens=fmean(len(completion.token_ids) for completion in drawn),
+            truncated=fmean(completion.finish_reason == "length" for completion in drawn),
+            staleness_max=max(collected.staleness for collected in groups),
+            staleness_mean=fmean(collected.staleness for collected in groups),
+            completions=len(drawn),
+            lr=learning_rate(made.version - 1, self._recipe.learner),
+            **facts,
+            scored=scored,
+            seconds=spent,
+            groups=tuple(map(_origin, groups)),
+        )
+
     def summary(self, balance: dict[str, int], wall_seconds: float) -> dict[str, Any]:
         """The run in one line, from what was recorded; also kept as summary.json."""
         record = read_record(self._directory)
@@ -119,30 +155,6 @@ class Recorder:
         return found
 
 
-def _step_line(
-    made: Policy, groups: Sequence[Collected], stats: StepStats, lr: float, spent: Spent
-) -> StepLine:
-    drawn = [c for collected in groups for c in collected.group.rollout.completions]
-    scores = [score for collected in groups for score in collected.group.scores]
-    facts = {name: value for name, value in asdict(stats).items() if name != "skipped"}
-    return StepLine(
-        version=made.version,
-        incarnation=made.incarnation,
-        reward=fmean(score.reward for score in scores),
-        components=_components(groups),
-        accuracy=fmean(score.verdict == "correct" for score in scores),
-        completion_tokens=fmean(len(completion.token_ids) for completion in drawn),
-        truncated=fmean(completion.finish_reason == "length" for completion in drawn),
-        staleness_max=max(collected.staleness for collected in groups),
-        staleness_mean=fmean(collected.staleness for collected in groups),
-        completions=len(drawn),
-        lr=lr,
-        **facts,
-        seconds=spent,
-        groups=tuple(map(_origin, groups)),
-    )
-
-
 def _sample(made: Policy, collected: Collected) -> SampleLine:
     completion, score = collected.group.rollout.completions[0], collected.group.scores[0]
     prompt = collected.group.rollout.prompt
@@ -152,8 +164,7 @@ def _sample(made: Policy, collected: Collected) -> SampleLine:
     )  # fmt: skip
 
 
-def _components(groups: Iterable[Collected]) -> dict[str, float]:
-    scores = [score for collected in groups for score in collected.group.scores]
+def _components(scores: Sequence[Score]) -> dict[str, float]:
     return {name: fmean(s.components[name] for s in scores) for name in scores[0].components}
 
 
@@ -188,10 +199,29 @@ def _observe(line: StepLine) -> None:
     metrics.GRAD_NORM.set(line.grad_norm)
     metrics.ENTROPY.set(line.entropy)
     metrics.MISMATCH_KL.set(line.mismatch_kl)
-    metrics.CLIPPED.set(line.clipped)
+    metrics.CLIPPED.labels("positive").set(line.clipped_positive)
+    metrics.CLIPPED.labels("negative").set(line.clipped_negative)
+    metrics.OUTSIDE.set(line.outside)
+    metrics.ESS.set(line.ess)
     metrics.LEARNING_RATE.set(line.lr)
     metrics.TOKENS_TRAINED.inc(line.tokens)
+    _observe_scored(line.scored)
     for group in line.groups:
         metrics.STALENESS.observe(group.staleness)
     for part, seconds in asdict(line.seconds).items():
         metrics.STEP_SECONDS.labels(part).observe(seconds)
+
+
+def _observe_scored(scored: Scored) -> None:
+    for outcome, count in scored.groups.items():
+        metrics.GROUPS_SCORED.labels(outcome).inc(count)
+    for verdict, count in scored.completions.items():
+        metrics.TRAINING_VERDICTS.labels(verdict).inc(count)
+    for gauge, value in (
+        (metrics.SCORED_REWARD, scored.reward),
+        (metrics.SCORED_ACCURACY, scored.accuracy),
+        (metrics.SCORED_TRUNCATED, scored.truncated),
+        (metrics.SCORED_LANGUAGE, scored.language),
+    ):
+        if value is not None:
+            gauge.set(value)

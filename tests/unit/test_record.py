@@ -12,6 +12,7 @@ from openrs_core.record.lines import (
     EvaluationLine,
     GroupOrigin,
     LifeLine,
+    Scored,
     SkippedLine,
     Spent,
     StepLine,
@@ -21,7 +22,7 @@ from openrs_core.record.lines import (
 )
 from openrs_core.record.reader import RecordReader, read_record
 from openrs_core.record.writer import RecordWriter
-from openrs_core.wire.messages import Form
+from openrs_core.wire.messages import Form, Verdict
 from tests.builders import a_step
 
 NUMBERS = st.integers(0, 2**53 - 1)
@@ -36,13 +37,20 @@ def lines_of(kind: type, **fields: st.SearchStrategy) -> st.SearchStrategy:
         "groups": st.lists(ORIGINS, max_size=3).map(tuple),
         "components": st.dictionaries(plain[str], FINITE, max_size=3),
         "seconds": st.builds(Spent, collect=FINITE, train=FINITE, publish=FINITE),
-        "loss": FINITE, "grad_norm": FINITE, **fields,
+        "scored": SCORED, "loss": FINITE, "grad_norm": FINITE, **fields,
     }  # fmt: skip
     types = {name: kind.__annotations__[name] for name in kind.__annotations__ if name != "kind"}
     chosen = {name: known.get(name, plain.get(of)) for name, of in types.items()}
     return st.builds(kind, **chosen)
 
 
+MAYBE = st.none() | FINITE
+SCORED = st.builds(
+    Scored, groups=st.dictionaries(st.sampled_from(["signal", "failed"]), NUMBERS),
+    completions=st.dictionaries(st.sampled_from(Verdict.__args__), NUMBERS), reward=MAYBE,
+    components=st.dictionaries(st.text(st.characters(codec="utf-8")), FINITE, max_size=2),
+    accuracy=MAYBE, completion_tokens=MAYBE, truncated=MAYBE, language=MAYBE,
+)  # fmt: skip
 ORIGINS = st.builds(
     GroupOrigin, group_id=st.text(st.characters(codec="utf-8")), position=NUMBERS,
     oldest=POLICIES, newest=POLICIES, staleness=NUMBERS,
@@ -68,7 +76,7 @@ KEYS = {
     LifeLine: "kind time incarnation version",
     StepLine: "kind time version incarnation reward components accuracy completion_tokens "
     "truncated staleness_max staleness_mean completions lr loss grad_norm entropy mismatch_kl "
-    "ratio_max clipped tokens seconds groups",
+    "ratio_max clipped clipped_positive clipped_negative outside ess tokens scored seconds groups",
     SkippedLine: "kind time version incarnation reason loss grad_norm groups",
     EvaluationLine: "kind time version mode accuracy tokens problems completions unverified "
     "newest_version",

@@ -6,40 +6,18 @@ step can be made of it. One that ends as stale is issued again, and counted then
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from openrs_core.record.lines import Scored
 from openrs_core.wire.messages import ScoredGroup, Verdict
 from services.learner.algorithm.outcome import Outcome
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """All scored groups between two steps; a mean of nothing is None."""
-
-    groups: Mapping[Outcome, int]
-    """How many, by outcome; those that are none are left out."""
-    completions: Mapping[Verdict, int]
-    """How many, by verdict."""
-    reward: float | None
-    """Mean; this and the next two over verified completions."""
-    components: Mapping[str, float]
-    """Mean of each component of the reward, by name."""
-    accuracy: float | None
-    """Share whose verdict is `correct`."""
-    completion_tokens: float | None
-    """Mean length; this and the next two over all completions."""
-    truncated: float | None
-    """Share that `max_tokens` cut off."""
-    language: float | None
-    """Mean share of the language asked for."""
 
 
 class Tally:
     """Adds groups up into a `Scored`."""
 
     def __init__(self) -> None:
-        self._groups: Counter[Outcome] = Counter()
+        self._groups: Counter[str] = Counter()
         self._completions: Counter[Verdict] = Counter()
         self._components: dict[str, float] = defaultdict(float)
         self._sums: dict[str, float] = defaultdict(float)
