@@ -33,10 +33,9 @@ def test_each_value_names_where_it_comes_from():
 
 
 def test_the_later_wins_also_where_it_says_the_same():
-    preset = {"learner.steps": 60, "learner.ratio_cap": 5.0, "learner.kl_weight": 0.0}
-    found = explained("learner.kl_weight=0.0", preset=preset)
-    origins = {key: found[f"learner.{key}"].origin for key in ("steps", "ratio_cap", "kl_weight")}
-    assert origins == {"steps": "recipe", "ratio_cap": "preset", "kl_weight": "--set"}
+    preset = {"learner.steps": 60, "algorithm.ratio_cap": 5.0, "algorithm.kl_weight": 0.0}
+    found = explained("algorithm.kl_weight=0.0", preset=preset)
+    assert [found[key].origin for key in preset] == ["recipe", "preset", "--set"]
 
 
 def test_a_table_is_explained_by_its_entries():
