@@ -50,7 +50,7 @@ CPUS := "ATEN_CPU_CAPABILITY=default" "ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_I
 arithmetic: install          ## what depends on floating point, as other CPUs and one or two threads compute it
 	@for cpu in $(CPUS); do for threads in 1 2; do \
 	    echo "$${cpu:-all that this machine has}, OMP_NUM_THREADS=$$threads"; \
-	    env $$cpu OMP_NUM_THREADS=$$threads $(PYTEST) -m arithmetic -q || exit 1; \
+	    env $$cpu OMP_NUM_THREADS=$$threads $(PYTEST) --numprocesses=$$((2 / threads)) -m arithmetic -q || exit 1; \
 	done; done
 
 check: lint types imports docs-current unit   ## what every commit passes
