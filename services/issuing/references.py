@@ -36,9 +36,11 @@ MOST = 10_000
 
 EXPRESSION, TEXT, UNREADABLE = "expression", "text", "math-verify cannot read its answer"
 
+_DIVISOR = r"0*[1-9]\d*"
 # Atomic, so that no list of numbers is tried in all the ways in which its commas can be read.
 _TERM = (
-    r"(?>-?(?:\d+/\d+|\\[dt]?frac\{-?\d+\}\{\d+\}|\d*\s?\\sqrt\{\d+\}|\d*\s?\\pi"
+    rf"(?>-?(?:\d+/{_DIVISOR}|\\[dt]?frac\{{-?\d+\}}\{{{_DIVISOR}\}}"
+    r"|\d*\s?\\sqrt\{\d+\}|\d*\s?\\pi"
     r"|(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?))"
 )
 _LIST = rf"{_TERM}(?:\s*,\s*{_TERM})*"

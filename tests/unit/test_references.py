@@ -12,6 +12,7 @@ from services.issuing import references
 from services.issuing.references import EXPRESSION, TEXT, UNREADABLE, is_plain, read, read_answers
 
 digits = st.text("0123456789", min_size=1, max_size=12)
+divisors = digits.filter(lambda text: int(text) > 0)
 numbers = st.one_of(
     digits,
     st.builds("{}.{}".format, digits, digits),
@@ -22,9 +23,9 @@ terms = st.builds(
     st.sampled_from(["", "-"]),
     st.one_of(
         numbers,
-        st.builds("{}/{}".format, digits, digits),
-        st.builds(r"\frac{{{}}}{{{}}}".format, digits, digits),
-        st.builds(r"\dfrac{{-{}}}{{{}}}".format, digits, digits),
+        st.builds("{}/{}".format, digits, divisors),
+        st.builds(r"\frac{{{}}}{{{}}}".format, digits, divisors),
+        st.builds(r"\dfrac{{-{}}}{{{}}}".format, digits, divisors),
         st.builds(r"{}\sqrt{{{}}}".format, st.one_of(st.just(""), digits), digits),
         st.builds(r"{} \pi".format, st.one_of(st.just(""), digits)),
     ),
@@ -40,7 +41,9 @@ def test_what_is_taken_for_plain_is_an_expression_to_math_verify(answer):
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "x", "1/", "(1", "1)", "1,", "1 2", "\\frac12", "9^9", "1,2345", "+1", ".5"]
+    "answer",
+    ["", "x", "1/", "(1", "1)", "1,", "1 2", "\\frac12", "9^9", "1,2345", "+1", ".5"]
+    + ["0/0", "7/00", r"\frac{1}{0}"],
 )
 def test_the_rest_is_not_plain(answer):
     assert not is_plain(answer)
