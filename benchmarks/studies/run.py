@@ -119,8 +119,14 @@ def _means(tables: Iterable[dict[str, float]]) -> dict[str, float]:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    """Of what was run; `-changed` where that is not what stands there."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "services", "openrs_core", "recipes")
+    return git("rev-parse", "--short", "HEAD") + ("-changed" if changed else "")
 
 
 def _processor() -> str:
