@@ -1,9 +1,11 @@
 """The model as the loss needs it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from services.learner.step import Sequence
 from services.learner.trainer.batch import assemble
@@ -28,3 +30,31 @@ def test_logprobs_are_those_of_the_distribution_that_was_sampled(tmp_path: Path)
     expected = (logits / 0.7).log_softmax(-1).gather(-1, batch.targets[:, None])[:, 0]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert (found - policy_at(tiny, 1.0)(batch)[0]).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "probabilities"),
+    [
+        ("qwen2", {"attention_dropout": 0.5}),
+        ("phi", {"resid_pdrop": 0.5, "embd_pdrop": 0.5, "attention_dropout": 0.5}),
+    ],
+)
+def test_in_training_nothing_is_dropped_whatever_the_model_was_made_with(
+    tmp_path: Path, kind: str, probabilities: dict[str, float]
+) -> None:
+    policy = policy_at(random_model(tmp_path, kind, **probabilities), 1.0)
+    batch = assemble([SEQUENCE], "padded", pad=0)
+    still = policy.eval()(batch)[0]
+    assert torch.equal(policy.train()(batch)[0], still)
+
+
+def random_model(directory: Path, kind: str, **keys: Any) -> str:
+    """A model of an architecture of transformers, small and with random weights."""
+    config = AutoConfig.for_model(
+        kind, vocab_size=100, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=64,
+        pad_token_id=0, bos_token_id=None, eos_token_id=1, **keys,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    return str(directory)

@@ -8,7 +8,7 @@ logits are divided by the sampling temperature, as the sampler's were.
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from openrs_core.recipe.training import TrainingRecipe
 from services.learner.trainer.batch import MicroBatch
@@ -63,9 +63,12 @@ def _scored(
 
 
 def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork:
-    """The recipe's model as a policy, in the recipe's type."""
+    """The recipe's model as a policy, in the recipe's type; nothing in it is dropped at random."""
+    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    _drop_nothing(config)
     model = AutoModelForCausalLM.from_pretrained(
         directory,
+        config=config,
         dtype=getattr(torch, recipe.model.dtype),
         attn_implementation=_attention(recipe),
         use_safetensors=True,  # no other form: they can hold code
@@ -74,6 +77,20 @@ def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork
     if recipe.learner.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return PolicyNetwork(model, recipe.sampler.temperature)
+
+
+def _drop_nothing(config: PretrainedConfig) -> None:
+    """Set every probability of dropout to 0.
+
+    A policy that is trained drops nothing: its log-probabilities are to be those of the policy that
+    was sampled, and layers recomputed in the backward pass those of the forward pass. The names
+    that transformers has for them (`attention_dropout`, `resid_pdrop`, `layerdrop`) share a part.
+    """
+    for name, value in list(vars(config).items()):
+        if isinstance(value, PretrainedConfig):
+            _drop_nothing(value)
+        elif "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
 
 
 def _attention(recipe: TrainingRecipe) -> str:
