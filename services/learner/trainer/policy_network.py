@@ -33,7 +33,6 @@ class PolicyNetwork(nn.Module):
         """
         hidden = self.model.model(
             input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
             position_ids=batch.position_ids,
             use_cache=False,
         ).last_hidden_state
