@@ -1,16 +1,14 @@
 """The model as the loss needs it."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from services.learner.step import Sequence
 from services.learner.trainer.batch import assemble
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
-from tests.tiny_model import tiny_recipe, write_tiny_model
+from tests.tiny_model import tiny_recipe, write_random_model, write_tiny_model
 
 pytestmark = pytest.mark.arithmetic
 
@@ -42,19 +40,7 @@ def test_logprobs_are_those_of_the_distribution_that_was_sampled(tmp_path: Path)
 def test_in_training_nothing_is_dropped_whatever_the_model_was_made_with(
     tmp_path: Path, kind: str, probabilities: dict[str, float]
 ) -> None:
-    policy = policy_at(random_model(tmp_path, kind, **probabilities), 1.0)
+    policy = policy_at(write_random_model(tmp_path, kind, **probabilities), 1.0)
     batch = assemble([SEQUENCE], "padded", pad=0)
     still = policy.eval()(batch)[0]
     assert torch.equal(policy.train()(batch)[0], still)
-
-
-def random_model(directory: Path, kind: str, **keys: Any) -> str:
-    """A model of an architecture of transformers, small and with random weights."""
-    config = AutoConfig.for_model(
-        kind, vocab_size=100, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=64,
-        pad_token_id=0, bos_token_id=None, eos_token_id=1, **keys,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
-    return str(directory)

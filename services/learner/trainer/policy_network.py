@@ -2,7 +2,8 @@
 [tokens x vocabulary].
 
 The lm_head runs in float32 on chunks of the scored tokens only, recomputed in the backward pass;
-logits are divided by the sampling temperature, as the sampler's were.
+logits are divided by the sampling temperature, as the sampler's were. What else a model does to its
+logits is left out: `own_forward` refuses models that do more.
 """
 
 import torch
@@ -31,12 +32,7 @@ class PolicyNetwork(nn.Module):
 
         The entropy has a gradient only where one is asked for: it costs another pass over logits.
         """
-        hidden = self.model.model(
-            input_ids=batch.input_ids,
-            position_ids=batch.position_ids,
-            use_cache=False,
-        ).last_hidden_state
-        scored = hidden.flatten(0, 1)[batch.index]  # [N, H]
+        scored = self.rows(batch)
         # Converted once, so that its gradient is summed over the chunks in float32
         head = self.model.get_output_embeddings().weight.float()
         logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
@@ -47,6 +43,13 @@ class PolicyNetwork(nn.Module):
             logprobs.append(chunk[0])
             entropy.append(chunk[1])
         return torch.cat(logprobs), torch.cat(entropy) if entropy else logprobs[0].detach()
+
+    def rows(self, batch: MicroBatch) -> Tensor:
+        """The hidden state that predicts each scored token, [N, H], in the model's type."""
+        hidden: Tensor = self.model.base_model(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
+        ).last_hidden_state
+        return hidden.flatten(0, 1)[batch.index]
 
 
 def _scored(
