@@ -75,6 +75,18 @@ def test_a_model_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
         refuse_other_forward(policy, "some/model")
 
 
+def test_the_comparison_runs_on_a_cpu_and_leaves_the_attention_that_was_chosen(
+    tmp_path: Path,
+) -> None:
+    """With flash-attn, say, which has no kernel for a CPU."""
+    policy, seen = network(tmp_path, "qwen2", "float32"), set[str]()
+    config = policy.model.config
+    policy.model.set_attn_implementation("eager")
+    policy.model.register_forward_pre_hook(lambda *_: seen.add(config._attn_implementation))
+    refuse_other_forward(policy, "some/model")
+    assert (seen, config._attn_implementation) == ({"sdpa"}, "eager")
+
+
 def test_a_trainer_begins_with_no_such_model(tmp_path: Path) -> None:
     model = write_random_model(tmp_path, "cohere")
     try:

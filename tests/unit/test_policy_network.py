@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from openrs_core.errors import RecipeError
 from services.learner.step import Sequence
-from services.learner.trainer.batch import assemble
-from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
+from services.learner.trainer.batch import Packing, assemble
+from services.learner.trainer.policy_network import PolicyNetwork, attention, load_policy_network
 from tests.tiny_model import tiny_recipe, write_random_model, write_tiny_model
 
 pytestmark = pytest.mark.arithmetic
@@ -44,3 +45,25 @@ def test_in_training_nothing_is_dropped_whatever_the_model_was_made_with(
     batch = assemble([SEQUENCE], "padded", pad=0)
     still = policy.eval()(batch)[0]
     assert torch.equal(policy.train()(batch)[0], still)
+
+
+def test_packed_sequences_on_a_gpu_without_flash_attention_are_refused_with_a_remedy() -> None:
+    """torch's attention would compute all of [tokens x tokens], and say nothing."""
+    with pytest.raises(RecipeError, match=r'learner\.packing is "packed".* install flash-attn'):
+        attention("packed", cuda=True, flash=False)
+
+
+@pytest.mark.parametrize(
+    ("packing", "cuda", "flash", "expected"),
+    [
+        ("packed", True, True, "flash_attention_2"),
+        ("packed", False, False, "sdpa"),
+        ("padded", True, True, "sdpa"),
+        ("padded", True, False, "sdpa"),
+        ("padded", False, False, "sdpa"),
+    ],
+)
+def test_attention_goes_with_the_packing_and_the_machine(
+    packing: Packing, cuda: bool, flash: bool, expected: str
+) -> None:
+    assert attention(packing, cuda, flash) == expected

@@ -5,8 +5,12 @@ logits (a cap, a scale, a bias of the head) would be trained as another model th
 So the two are compared once, on a short sequence, before anything is trained.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from openrs_core.errors import RunError
 from services.learner.step import Sequence
@@ -26,7 +30,7 @@ def refuse_other_forward(network: PolicyNetwork, path: str) -> None:
         RunError: they differ by more than rounding explains; or one is not a number.
     """
     batch = _batch(network)
-    with torch.no_grad():
+    with torch.no_grad(), _attention_by_torch(network.model):
         own = _own_logits(network.eval(), batch)
         logprobs = own.log_softmax(-1).gather(-1, batch.targets[:, None])[:, 0]
         bound = _rounding(network, network.rows(batch), own)
@@ -47,6 +51,17 @@ def _batch(network: PolicyNetwork) -> MicroBatch:
     drawn = (0.0,) * (TOKENS - 1)
     sequence = Sequence((ids[0],), tuple(ids[1:]), drawn, advantage=0.0, weight=0.0)
     return assemble([sequence], "padded", pad=0).to(head.device)
+
+
+@contextmanager
+def _attention_by_torch(model: PreTrainedModel) -> Iterator[None]:
+    """The network is on a CPU still, where flash-attn does not run."""
+    chosen = model.config._attn_implementation
+    model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(chosen)
 
 
 def _own_logits(network: PolicyNetwork, batch: MicroBatch) -> Tensor:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import is_flash_attn_2_available
 
+from openrs_core.errors import RecipeError
 from openrs_core.recipe.training import TrainingRecipe
-from services.learner.trainer.batch import MicroBatch
+from services.learner.trainer.batch import MicroBatch, Packing
 
 CHUNK_TOKENS = 1024
 """Rows of logits held at once: 600 MB in float32 for a vocabulary of 150,000."""
@@ -65,7 +67,11 @@ def _scored(
 
 
 def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork:
-    """The recipe's model as a policy, in the recipe's type; nothing in it is dropped at random."""
+    """The recipe's model as a policy, in the recipe's type; nothing in it is dropped at random.
+
+    Raises:
+        RecipeError: see `attention`.
+    """
     config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     _drop_nothing(config)
     model = AutoModelForCausalLM.from_pretrained(
@@ -96,8 +102,25 @@ def _drop_nothing(config: PretrainedConfig) -> None:
 
 
 def _attention(recipe: TrainingRecipe) -> str:
-    """Packed sequences want a kernel that skips what they do not attend to."""
-    from transformers.utils import is_flash_attn_2_available
+    flash = recipe.model.dtype == "bfloat16" and is_flash_attn_2_available()
+    return attention(recipe.learner.packing, torch.cuda.is_available(), flash)
 
-    wanted = recipe.learner.packing == "packed" and torch.cuda.is_available()
-    return "flash_attention_2" if wanted and is_flash_attn_2_available() else "sdpa"
+
+def attention(packing: Packing, cuda: bool, flash: bool) -> str:
+    """Which attention of transformers goes with a packing; `flash`: flash-attn can be used.
+
+    Packed sequences want a kernel that skips what they do not attend to. torch's own attention
+    knows none: there they are a mask of [tokens x tokens], and every product is computed. On a CPU
+    it is used all the same, for tests and trials.
+
+    Raises:
+        RecipeError: on a GPU, packed sequences without flash-attn.
+    """
+    if packing == "padded" or not cuda:
+        return "sdpa"
+    if not flash:
+        raise RecipeError(
+            'learner.packing is "packed", which needs flash-attn on a GPU, and model.dtype = '
+            '"bfloat16" for it; install flash-attn, or set learner.packing = "padded"'
+        )
+    return "flash_attention_2"
