@@ -14,12 +14,8 @@ from torch.overrides import TorchFunctionMode
 from services.learner.algorithm.aggregation import Aggregation, token_weights
 from services.learner.step import Sequence
 from services.learner.trainer.batch import Packing, assemble, cut
-from services.learner.trainer.policy_network import (
-    CHUNK_TOKENS,
-    PolicyNetwork,
-    _scored,
-    load_policy_network,
-)
+from services.learner.trainer.head import CHUNK_TOKENS, scored
+from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
 PACKINGS: tuple[Packing, ...] = ("padded", "packed")
@@ -246,7 +242,7 @@ def test_the_gradient_of_the_lm_head_is_summed_over_chunks_in_float32(tmp_path: 
     chunks = rows[0].detach().flatten(0, 1)[batch.index].split(CHUNK_TOKENS)
     head = policy.model.lm_head.weight.detach().float().requires_grad_()
     parts = [
-        torch.autograd.grad(_scored(part, head, targets, policy.temperature)[0].sum(), head)[0]
+        torch.autograd.grad(scored(part, head, targets, policy.temperature)[0].sum(), head)[0]
         for part, targets in zip(chunks, batch.targets.split(CHUNK_TOKENS), strict=True)
     ]
     found = policy.model.lm_head.weight.grad

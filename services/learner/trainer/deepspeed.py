@@ -158,7 +158,7 @@ class DeepSpeedTrainer:
     def _backward(self, batch: MicroBatch, totals: Totals) -> None:
         """Accumulate one micro-batch's gradient, and count it."""
         bonus = batch.entropy_weights
-        logprobs, entropy = self._engine(batch, entropy_gradient=bonus is not None)
+        logprobs, entropy = self._engine(batch, "value" if bonus is None else "gradient")
         tokens = Tokens(
             batch.behaviour_logprobs,
             batch.advantages,

@@ -34,7 +34,7 @@ def refuse_other_forward(network: PolicyNetwork, path: str) -> None:
         own = _own_logits(network.eval(), batch)
         logprobs = own.log_softmax(-1).gather(-1, batch.targets[:, None])[:, 0]
         bound = _rounding(network, network.rows(batch), own)
-        far = (network.train()(batch)[0] - logprobs).abs()
+        far = (network.train()(batch, entropy="none")[0] - logprobs).abs()
     if not bool((far <= bound).all()):
         raise RunError(
             f"model.path is {path!r}, a {type(network.model).__name__}: its own forward differs by "

@@ -1,23 +1,19 @@
-"""The model as the loss needs it: log-probabilities of given tokens, without ever holding
-[tokens x vocabulary].
+"""The model as the loss needs it: log-probabilities of given tokens.
 
-The lm_head runs in float32 on chunks of the scored tokens only, recomputed in the backward pass;
-logits are divided by the sampling temperature, as the sampler's were. What else a model does to its
-logits is left out: `own_forward` refuses models that do more.
+Its lm_head runs on the scored tokens only (see `head`); logits are divided by the sampling
+temperature, as the sampler's were. What else a model does to its logits is left out: `own_forward`
+refuses models that do more.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import is_flash_attn_2_available
 
 from openrs_core.errors import RecipeError
 from openrs_core.recipe.training import TrainingRecipe
 from services.learner.trainer.batch import MicroBatch, Packing
-
-CHUNK_TOKENS = 1024
-"""Rows of logits held at once: 600 MB in float32 for a vocabulary of 150,000."""
+from services.learner.trainer.head import Entropy, scored
 
 
 class PolicyNetwork(nn.Module):
@@ -28,23 +24,16 @@ class PolicyNetwork(nn.Module):
         self.model, self.temperature = model, temperature
 
     def forward(
-        self, batch: MicroBatch, *, entropy_gradient: bool = False
-    ) -> tuple[Tensor, Tensor]:
+        self, batch: MicroBatch, entropy: Entropy = "value"
+    ) -> tuple[Tensor, Tensor | None]:
         """Log-probability and entropy (nats) of each scored token: [N], [N], float32.
 
-        The entropy has a gradient only where one is asked for: it costs another pass over logits.
+        The entropy has a gradient only where one is asked for, and may be None (see `head`).
         """
-        scored = self.rows(batch)
+        rows = self.rows(batch)
         # Converted once, so that its gradient is summed over the chunks in float32
         head = self.model.get_output_embeddings().weight.float()
-        logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
-        chunks = torch.split(scored, CHUNK_TOKENS), torch.split(batch.targets, CHUNK_TOKENS)
-        for rows, targets in zip(*chunks, strict=True):
-            given = rows, head, targets, self.temperature, entropy_gradient
-            chunk = checkpoint(_scored, *given, use_reentrant=False)
-            logprobs.append(chunk[0])
-            entropy.append(chunk[1])
-        return torch.cat(logprobs), torch.cat(entropy) if entropy else logprobs[0].detach()
+        return scored(rows, head, batch.targets, self.temperature, entropy)
 
     def rows(self, batch: MicroBatch) -> Tensor:
         """The hidden state that predicts each scored token, [N, H], in the model's type."""
@@ -52,18 +41,6 @@ class PolicyNetwork(nn.Module):
             input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
         ).last_hidden_state
         return hidden.flatten(0, 1)[batch.index]
-
-
-def _scored(
-    rows: Tensor, head: Tensor, targets: Tensor, temperature: float, entropy_gradient: bool = False
-) -> tuple[Tensor, Tensor]:
-    logits = rows.float() @ head.T / temperature
-    normaliser = logits.logsumexp(-1)
-    chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
-        probabilities = (logits - normaliser.unsqueeze(-1)).exp()
-        entropy = normaliser - (probabilities * logits).sum(-1)
-    return chosen - normaliser, entropy
 
 
 def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork:
