@@ -50,7 +50,8 @@ class LearnerSection(Section):
     tokens_per_micro_batch: PositiveInt = 16384
     """Prompt and completion tokens computed at once by one rank."""
     packing: Literal["padded", "packed"] = "padded"
-    """Sequences in rows, or one behind another (for long ones of mixed length, on GPUs)."""
+    """Sequences in rows, or one behind another (for long ones of mixed length; on GPUs this needs
+    flash-attn)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, smaller."""
     zero_stage: Literal[1, 2, 3] = 1

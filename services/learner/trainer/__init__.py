@@ -3,6 +3,8 @@
 deepspeed        the trainer: one optimizer step on a batch, on one rank or several
 configuration    what DeepSpeed is told
 policy_network   the model as the loss needs it
+head             its lm_head: log-probabilities and entropies, never [tokens x vocabulary]
+own_forward      whether that is what the model's own forward gives
 batch            sequences -> micro-batches of tensors
 loss             the loss of each token
 entropy          which tokens carry the policy gradient, and what entropy earns

@@ -30,6 +30,7 @@ from services.learner.trainer.entropy import with_entropy
 from services.learner.trainer.guard import Guard
 from services.learner.trainer.loss import Tokens, token_loss
 from services.learner.trainer.optimizer_state import Stored
+from services.learner.trainer.own_forward import refuse_other_forward
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from services.learner.trainer.reference import Reference
 from services.learner.trainer.totals import Totals
@@ -42,6 +43,7 @@ class DeepSpeedTrainer:
         ranks.join()
         self._recipe, self._rules = recipe, recipe.learner
         policy = load_policy_network(recipe, model)
+        refuse_other_forward(policy, recipe.model.path)
         self._pad = policy.model.config.pad_token_id or 0
         self._tied = policy.model.config.tie_word_embeddings
         self._engine = initialize(policy, recipe)
@@ -156,7 +158,7 @@ class DeepSpeedTrainer:
     def _backward(self, batch: MicroBatch, totals: Totals) -> None:
         """Accumulate one micro-batch's gradient, and count it."""
         bonus = batch.entropy_weights
-        logprobs, entropy = self._engine(batch, entropy_gradient=bonus is not None)
+        logprobs, entropy = self._engine(batch, "value" if bonus is None else "gradient")
         tokens = Tokens(
             batch.behaviour_logprobs,
             batch.advantages,
