@@ -3,6 +3,7 @@
 Two ranks (gloo) with the real trainer. `python tests/integration/test_ranks.py MODEL FAULT` is one of them.
 """
 
+import logging
 import signal
 import socket
 import sys
@@ -26,7 +27,7 @@ LIMIT_SECONDS = 20.0
 """From a fault to the end of the last rank."""
 
 TRAINING = "makes steps"
-"""What each rank prints when it has made some."""
+"""What each rank logs when it has made some."""
 
 
 # --- what the ranks run ------------------------------------------------------------------------
@@ -41,7 +42,7 @@ class Trainer(DeepSpeedTrainer):
         stats = super()._train(*arguments, **options)
         self.steps += 1
         if self.steps == 2:
-            print(TRAINING, flush=True)
+            logging.info(TRAINING)
         return stats
 
     def _backward(self, *arguments) -> None:
@@ -132,7 +133,7 @@ def test_a_rank_that_finds_no_first_one_says_where_it_looked(ranks, tiny_model):
         ranks.start(1, *command, TORCHELASTIC_USE_AGENT_STORE="False", MASTER_PORT=port)
         wait_until(lambda: "waits for" in ranks.log(1), "a rank that waits")
         assert ended(ranks) == [1]
-    assert f"rank 1 of 2: no rank 0 at 127.0.0.1:{port}" in ranks.logs
+    assert f"rank 1 of 2: after 15 s no rank 0 at 127.0.0.1:{port}" in ranks.logs
     assert "Traceback" not in ranks.logs
 
 

@@ -128,16 +128,15 @@ def _store(here: Place) -> Store:
     except (KeyError, ValueError) as error:
         raise RunError(f"{here}: MASTER_ADDR or MASTER_PORT is missing: use torchrun") from error
     is_first = here.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    patience = timedelta(seconds=JOIN_SECONDS)
+    where = f"at {host}:{port} (MASTER_ADDR, MASTER_PORT)"
     try:
-        store = TCPStore(
-            host, port, here.size, is_first, patience, wait_for_workers=False, multi_tenant=True
-        )
+        with _deadline(here, JOIN_SECONDS, f"no rank 0 {where}: was it started?"):
+            store = TCPStore(
+                host, port, here.size, is_first, wait_for_workers=False, multi_tenant=True
+            )
     except dist.DistError as error:
-        raise RanksError(
-            f"{here}: no rank 0 at {host}:{port} (MASTER_ADDR, MASTER_PORT) within "
-            f"{JOIN_SECONDS:g} s: was it started? ({str(error).splitlines()[0]})"
-        ) from None
+        line = str(error).splitlines()[0]
+        raise RanksError(f"{here}: no place to meet {where}: {line}") from None
     return PrefixStore(f"openrs/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
