@@ -1,6 +1,7 @@
 """A fault of one rank is said, and ends all of them; told to stop, one stops all.
 
-Two ranks (gloo) with the real trainer. `python tests/integration/test_ranks.py MODEL FAULT` is one of them.
+Two ranks (gloo) with the real trainer; one of them is
+`python tests/integration/test_ranks.py MODEL FAULT`.
 """
 
 import logging

@@ -17,6 +17,7 @@ from torch._C._distributed_c10d import HashStore, PrefixStore, Store, TCPStore
 
 from openrs_core.errors import RanksError, RunError
 from openrs_core.lifecycle import EXIT_FAULT
+from services.learner.step import Sequence
 from services.learner.trainer import watch
 from services.learner.trainer.watch import Place
 
@@ -85,7 +86,7 @@ def tell(order: dict[str, Any], device: torch.device) -> None:
     """Send an order to every other rank (rank 0)."""
     if dist.get_world_size() == 1:
         return
-    packed = torch.frombuffer(bytearray(msgpack.packb(order)), dtype=torch.uint8).to(device)
+    packed = torch.frombuffer(bytearray(pack(order)), dtype=torch.uint8).to(device)
     dist.broadcast(torch.tensor([len(packed)], device=device), src=0)
     dist.broadcast(packed, src=0)
 
@@ -96,8 +97,24 @@ def hear(device: torch.device) -> dict[str, Any]:
     dist.broadcast(size, src=0)
     packed = torch.zeros(int(size), dtype=torch.uint8, device=device)
     dist.broadcast(packed, src=0)
-    order: dict[str, Any] = msgpack.unpackb(packed.cpu().numpy().tobytes(), use_list=False)
+    return unpack(packed.cpu().numpy().tobytes())
+
+
+def pack(order: dict[str, Any]) -> bytes:
+    """An order as it travels; a Sequence becomes its values, numbers stay what they are."""
+    packed: bytes = msgpack.packb(order, default=_values)
+    return packed
+
+
+def unpack(packed: bytes) -> dict[str, Any]:
+    """An order, with tuples where there were lists or tuples."""
+    order: dict[str, Any] = msgpack.unpackb(packed, use_list=False)
     return order
+
+
+def _values(sequence: Sequence) -> tuple[Any, ...]:
+    """Not by `dataclasses.astuple`, which copies token by token."""
+    return tuple(getattr(sequence, name) for name in Sequence.__slots__)
 
 
 # --- coming together ---------------------------------------------------------------------------
