@@ -182,9 +182,6 @@ class Learner:
         """One optimizer step, published and on record. Collecting its groups began `begun`.
 
         A step that would do harm is not made: the policy stays, and nothing is published.
-
-        Raises:
-            RunError: it shows that sampler and learner do not compute the same model.
         """
         collected, lr = time.monotonic(), learning_rate(self.reached.version, self._rules)
         batch = sequences([each.group for each in groups], self.recipe)
