@@ -1,4 +1,4 @@
-"""Commands that start processes: `up` the whole ring, `sampler`, `scorer`, `learner` one each."""
+"""Commands that start processes: `up` and `drift` all, `sampler`, `scorer`, `learner` one each."""
 
 import os
 import socket
@@ -55,6 +55,26 @@ def up(
         restarts=restarts,
     )  # fmt: skip
     sys.exit(main(recipe, values(overrides, strict=strict), plan))
+
+
+def drift(
+    recipe: RecipeArgument,
+    steps: Annotated[int, typer.Option(min=1, help="How many steps are measured.")] = 20,
+    redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
+    runs: RunsDirectory = Path("runs"),
+    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
+    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
+    overrides: Overrides = None,
+) -> None:
+    """Measure how far sampler and learner differ: the ring with a learning rate of 0."""
+    from services.supervisor.drift import main
+    from services.supervisor.main import Plan
+
+    plan = Plan(
+        run=f"drift-{os.getpid()}", redis_url=redis, runs=runs, samplers=samplers,
+        scorers=scorers, resume=False, restarts=0,
+    )  # fmt: skip
+    sys.exit(main(recipe, overrides or [], plan, steps))
 
 
 def sampler(

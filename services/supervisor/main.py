@@ -61,9 +61,22 @@ class Plan:
 
 def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     """Run a recipe to its end; returns the exit code."""
-    begun, stop = time.monotonic(), threading.Event()
+    begun = time.monotonic()
     recipe = load(recipe_path, overrides)
     directory = run_directory(recipe, plan)
+    code = run(recipe, directory, plan)
+    if code == 0:
+        _finish(directory, time.monotonic() - begun)
+    elif code == EXIT_STOPPED:
+        sys.stderr.write(
+            f"stopped; `openrs up RECIPE --run {directory.name} --resume` goes on from here\n"
+        )
+    return code
+
+
+def run(recipe: TrainingRecipe, directory: Path, plan: Plan) -> int:
+    """The ring, from its start to its end; returns the exit code."""
+    begun, stop = time.monotonic(), threading.Event()
     if plan.redis_url:
         refuse_taken(plan.redis_url, directory.name, plan)
     model_directory(recipe)  # the toy is made, or a model fetched, where its progress can be seen
@@ -78,7 +91,6 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
         code = ring.watch(stop, begun)
     if code == 0:
         shutil.rmtree(directory / "redis", ignore_errors=True)  # nothing of a finished run is in it
-        _finish(directory, time.monotonic() - begun)
     return code
 
 
@@ -164,9 +176,6 @@ class Ring:
         """0 when the learner finished; otherwise say who failed and show its last lines."""
         finished = (self._directory / SUMMARY).exists()
         if stop.is_set() or not (failed or finished):
-            sys.stderr.write(
-                f"stopped; `openrs up RECIPE --run {self._run} --resume` goes on from here\n"
-            )
             return EXIT_STOPPED
         if failed:
             sys.stderr.write(

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +64,8 @@ class DeepSpeedTrainer:
         entropy_weight: float = 0.0,
     ) -> StepStats:
         """One optimizer step on the whole batch (rank 0); none if it would do harm."""
-        packed = [asdict(sequence) for sequence in sequences]
         how = {"lr": lr, "norm_limit": norm_limit, "entropy_weight": entropy_weight}
-        self._tell({"do": "train", "sequences": packed, "how": how})
+        self._tell({"do": "train", "sequences": sequences, "how": how})
         return self._train(sequences, **how)
 
     def reset_reference(self) -> None:
@@ -100,7 +98,7 @@ class DeepSpeedTrainer:
         """Do what rank 0 does, until it closes (the other ranks)."""
         while (order := self._hear())["do"] != "close":
             if order["do"] == "train":
-                sequences = [_sequence(packed) for packed in order["sequences"]]
+                sequences = [Sequence(*values) for values in order["sequences"]]
                 self._train(sequences, **order["how"])
             elif order["do"] == "reset":
                 self._reference.reset(self._named())
@@ -232,7 +230,3 @@ class DeepSpeedTrainer:
 
     def _hear(self) -> dict[str, Any]:
         return ranks.hear(self._engine.device)
-
-
-def _sequence(packed: dict[str, Any]) -> Sequence:
-    return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})
