@@ -102,7 +102,7 @@ def await_one(working: Sequence[InProgress]) -> None:
 
 
 def ask(own: OwnRewards | None, group: InProgress) -> bool:
-    """Once all verdicts are there, ask for the rewards of the user's own; is there more to wait for?"""
+    """Once all verdicts are there, ask for rewards of the user's own; is more to be waited for?"""
     if group.verdicts is not None:
         return False
     group.verdicts = [verdict_of(future) for future in group.verifying]

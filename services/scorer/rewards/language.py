@@ -1,4 +1,4 @@
-r"""How much of a completion is in the language asked for: a fact of each, a reward if it is weighed.
+r"""How much of a completion is in the language asked for: measured always, a reward if weighed.
 
 DeepSeek-R1 (arXiv 2501.12948, section 2.3.2) rewards the share of words in the target language.
 Here it is the share of letters, since not every script has words: letters in one of `scripts`, if
