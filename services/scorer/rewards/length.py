@@ -39,7 +39,6 @@ def overlong(tokens: int, max_tokens: int, rules: OverlongSection) -> float:
     """What coming close to `max_tokens` costs; from -1 to 0.
 
     0 up to M - C tokens, then (M - C - L) / C, for the longest completion M and C = share M: the
-    soft overlong punishment of DAPO, arXiv 2503.14476, equation 13.
+    soft overlong punishment of DAPO, arXiv 2503.14476, equation 13. Nothing is longer than M here.
     """
-    cache = rules.share * max_tokens
-    return -min(1.0, max(0.0, (tokens - (max_tokens - cache)) / cache))
+    return min(0.0, (max_tokens - tokens) / (rules.share * max_tokens) - 1.0)

@@ -15,4 +15,4 @@ def repetition(token_ids: Sequence[int], rules: RepetitionSection) -> float:
     if total < 1:
         return 0.0
     different = len(set(zip(*(token_ids[n:] for n in range(rules.ngram)), strict=False)))
-    return rules.penalty * (1.0 - different / total)
+    return rules.penalty * (total - different) / total + 0.0  # never -0.0
