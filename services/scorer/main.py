@@ -19,9 +19,9 @@ def main(recipe: RingRecipe, settings: Settings, rewards: Path) -> None:
     """Score for a run until told to stop; `rewards` is where modules of the user's own may lie."""
     rules = recipe.scorer
     with running("scorer", settings) as stop, ExitStack() as cleanup:
+        refuse_impossible(rules, rewards)
         client = connect(settings.redis_url, stop)
         agree(client, settings.run, recipe)
-        refuse_impossible(rules, rewards)
         queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
         verifiers = cleanup.enter_context(closing(VerifierPool(rules)))
         own = None
