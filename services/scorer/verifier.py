@@ -9,10 +9,13 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import resource
+import signal
 import sys
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import lru_cache
+from multiprocessing import forkserver
 from types import FrameType
 from typing import Any
 
@@ -20,10 +23,10 @@ from pebble import ProcessExpired, ProcessPool
 
 from openrs_core import metrics
 from openrs_core.boxed import LONGEST
+from openrs_core.lifecycle import die_with_parent
 from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.wire.messages import Completion, Verdict
 from services.scorer.answer import final_answer, is_tower, is_unevaluated
-from services.scorer.child import begin_child
 
 logger = logging.getLogger(__name__)
 
@@ -155,9 +158,27 @@ def _parse(answer: str) -> list[Any]:
 
 
 def _begin_child(memory_mib: int) -> None:
-    begin_child(memory_mib)
+    limit = memory_mib << 20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _end_with_scorer()
+    logging.disable(logging.CRITICAL)  # printing a hostile expression can itself hang
     with contextlib.suppress(ImportError):  # pay for the import before the first deadline runs
         import math_verify  # noqa: F401
+
+
+def _end_with_scorer() -> None:
+    """However the scorer ends, even in the middle of an endless calculation.
+
+    The fork server ends when nobody holds its pipe any longer, and Linux ends its children then.
+    """
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
+    die_with_parent()
+    scorer = multiprocessing.parent_process()
+    if scorer is not None and not scorer.is_alive():
+        os._exit(1)  # it was too late to ask
 
 
 def known(verdict: Verdict) -> "Future[Verdict]":

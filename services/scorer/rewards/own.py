@@ -26,7 +26,7 @@ from pebble import ProcessExpired, ProcessPool
 from openrs_core.errors import RecipeError
 from openrs_core.recipe.scorer import MOST_OWN, OwnSection, ScorerSection
 from openrs_core.wire.messages import RolloutGroup, Verdict
-from services.scorer.child import begin_child
+from services.scorer.limits import limit_process
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,8 @@ def _pool(rules: OwnSection, directory: Path, names: Sequence[str]) -> ProcessPo
 
 
 def _begin(memory_mib: int, places: Sequence[str], names: Sequence[str]) -> None:
-    begin_child(memory_mib)
+    limit_process(memory_mib)
+    logging.disable(logging.CRITICAL)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
