@@ -69,7 +69,7 @@ def main() -> None:
         "tokens of a completion that goes in circles from its 500th on",
         range(0, 3001, 50),
         {
-            f"{length} tokens in a circle": lambda n, length=length: looping(n, length)
+            f"a circle of {length}": lambda n, length=length: looping(n, length)
             for length in (1, 100, 400)
         },
     )
@@ -102,7 +102,7 @@ def draw(name: str, along: str, at: Sequence[int], curves: Curves) -> None:
     axes.set(xlabel=along, ylabel=name)
     axes.spines[["top", "right"]].set_visible(False)
     if len(curves) > 1:
-        axes.legend(fontsize=6, frameon=False)
+        figure.legend(fontsize=6, frameon=False, loc="outside right upper")
     target = PICTURES / f"reward-{name}.svg"
     figure.savefig(target, metadata={"Date": None, "Creator": None})
     plt.close(figure)

@@ -1,9 +1,11 @@
 """Rewards of the user's own in real child processes: whatever one does costs one verdict."""
 
 import logging
+import re
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -185,3 +187,22 @@ def test_up_refuses_it_before_anything_is_loaded(mine, option):
     assert found.stderr.count("\n") == 1, found.stderr
     assert key[option].partition("=")[0].split(".")[1] in found.stderr
     assert list(elsewhere.iterdir()) == []
+
+
+def test_the_example_of_the_page_is_a_reward(tmp_path):
+    """Its code and its recipe, as they stand in docs/rewards.md."""
+    page = (ROOT / "docs" / "rewards.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    [weights] = [
+        block for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if ":" in block
+    ]
+    (tmp_path / "my_rewards.py").write_text(code)
+    rules = ScorerSection(weights=tomllib.loads(weights)["scorer"]["weights"])
+    refuse_unusable(rules, tmp_path)
+    own = OwnRewards(rules, tmp_path)
+    try:
+        asked = own.ask(group_of("Perhaps 7", "7", "8"), ["correct", "correct", "incorrect"])
+        found = [own.given(each) for each in asked]
+    finally:
+        own.close()
+    assert found == [{"my_rewards:resolve": value} for value in (0.5, 1.0, 0.0)]
