@@ -43,11 +43,11 @@ def talkative() -> object:
 def unsayable() -> object:
     """An exception that cannot be printed."""
 
-    class Unsayable(Exception):
+    class UnsayableError(Exception):
         def __str__(self) -> str:
             raise ValueError("no")
 
-    raise Unsayable
+    raise UnsayableError
 
 
 def undefined() -> object:

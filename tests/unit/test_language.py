@@ -2,6 +2,7 @@
 # ruff: noqa: RUF001  letters that look alike are what this is about
 
 import re
+import sys
 import unicodedata
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from openrs_core.errors import RecipeError
 from openrs_core.recipe.scorer import LanguageSection
+from services.scorer.rewards import language
 from services.scorer.rewards.language import language_share, refuse_unknown_language
 from services.scorer.rewards.prose import prose
 
@@ -71,7 +73,7 @@ def test_prose_is_what_the_lazy_patterns_leave(text):
 
 
 ENGLISH = "Let us first look at the numbers that are given, and then find their sum together.\n\n"
-FRENCH = "Regardons d'abord les nombres qui nous sont donnés, puis cherchons leur somme.\n\n"
+FRENCH = "Regardons d'abord les nombres qui nous sont donnés, puis cherchons à les additionner.\n\n"
 
 
 def letters_of(text: str) -> int:
@@ -91,7 +93,8 @@ def test_languages_of_one_script_are_told_apart_by_paragraphs():
 
 
 def test_a_language_that_cannot_be_told_here_is_refused_by_name(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "py3langid.langid", None)
+    language._identifier.cache_clear()
+    monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     with pytest.raises(RecipeError) as refused:
         refuse_unknown_language(LanguageSection(code="en"))
     assert "scorer.language.code is 'en', which needs py3langid" in str(refused.value)

@@ -5,8 +5,9 @@ Here it is the share of letters, since not every script has words: letters in on
 any is named, and if there is a `code`, in paragraphs that are in that language.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import regex
 
@@ -28,7 +29,7 @@ def language_share(text: str, rules: LanguageSection) -> float:
     for part in _parts(prose(text)) if rules.code else [prose(text)]:
         found = "".join(_LETTERS.findall(part))
         letters += len(found)
-        if not rules.code or _detector()(part) == rules.code:
+        if not rules.code or _identifier().classify(part)[0] == rules.code:
             inside += _in_scripts(found, rules.scripts)
     return inside / letters if letters else 1.0
 
@@ -39,7 +40,7 @@ def refuse_unknown_language(rules: LanguageSection) -> None:
         return
     where = f"scorer.language.code is {rules.code!r}"
     try:
-        known = _languages()
+        known = _identifier().labels
     except ImportError as error:
         raise RecipeError(
             f"{where}, which needs py3langid: pip install 'openrs[language]', or ask for "
@@ -75,14 +76,8 @@ def _script(scripts: tuple[str, ...]) -> "regex.Pattern[str]":
 
 
 @cache
-def _detector() -> Callable[[str], str]:
-    """Text -> the code of its language."""
-    from py3langid.langid import classify
-
-    return lambda text: str(classify(text)[0])
-
-
-def _languages() -> list[str]:
+def _identifier() -> Any:
+    """What tells languages apart; loaded when a recipe asks for one."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return list(LanguageIdentifier.from_model_file(MODEL_FILE).labels)
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
