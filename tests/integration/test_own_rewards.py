@@ -89,6 +89,13 @@ def test_nothing_is_asked_of_what_nobody_could_verify(own):
     assert own.given({}) == {}
 
 
+def test_nothing_is_asked_in_an_evaluation(own):
+    """A reward that fails would make a right answer an `error`, and accuracy lower than it is."""
+    group = group_of("\\boxed{7}")
+    evaluated = replace(group, prompt=replace(group.prompt, purpose="eval"))
+    assert own.ask(evaluated, ["correct"]) == [{}]
+
+
 @pytest.mark.redis
 def test_the_scorer_hands_on_a_group_with_the_verdict_error_where_a_reward_failed(queue, own):
     learner, stop = queue("learner"), threading.Event()

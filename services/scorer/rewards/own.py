@@ -56,9 +56,16 @@ class OwnRewards:
         self._said: set[tuple[str, str]] = set()
 
     def ask(self, group: RolloutGroup, verdicts: Sequence[Verdict]) -> list[Asked]:
-        """Begin to compute the rewards of a group; nothing is asked of an `error`."""
+        """Begin to compute the rewards of a group.
+
+        Nothing is asked of an `error`, nor of an evaluation: that is verdicts alone, and a reward
+        that fails must not take them away.
+        """
+        prompt = group.prompt
         return [
-            self._ask(group.prompt.problem, completion.text, verdict) if verdict != "error" else {}
+            self._ask(prompt.problem, completion.text, verdict)
+            if prompt.purpose == "train" and verdict != "error"
+            else {}
             for completion, verdict in zip(group.completions, verdicts, strict=True)
         ]
 
