@@ -177,6 +177,13 @@ def test_what_cannot_be_a_reward_is_refused_in_a_line_that_names_it(mine, name, 
     assert "\n" not in line
 
 
+def test_an_import_that_never_ends_is_refused_too(tmp_path, monkeypatch):
+    (tmp_path / "endless.py").write_text("while True: pass\n")
+    monkeypatch.setattr("services.scorer.rewards.own.LOAD_SECONDS", 2.0)
+    with pytest.raises(RecipeError, match="it did not return before its deadline"):
+        refuse_unusable(ScorerSection(weights={"endless:f": 1}), tmp_path)
+
+
 @pytest.mark.parametrize("option", ["weights", "language"])
 def test_up_refuses_it_before_anything_is_loaded(mine, option):
     """Beside the recipe lies the module; the working directory is another."""

@@ -34,14 +34,14 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_a_megabyte_is_looked_at_in_no_time(text):
-    begun = time.monotonic()
+    begun = time.process_time()
     answer = final_answer(text)
     has_format(text, "think_then_box")
     has_format(text, "one_think_end")
     tag_count(text)
     reasoning_steps(text)
     language_share(text, LATIN)
-    assert time.monotonic() - begun < QUICK_SECONDS
+    assert time.process_time() - begun < QUICK_SECONDS
     assert answer is None or len(answer) <= LONGEST
 
 
@@ -50,10 +50,10 @@ def test_a_megabyte_is_looked_at_in_no_time(text):
 )
 def test_the_longest_answer_is_looked_at_in_no_time(piece):
     answer = (piece * LONGEST)[:LONGEST]
-    begun = time.monotonic()
+    begun = time.process_time()
     is_unevaluated(answer, "7" * 65_536)
     is_tower(answer)
-    assert time.monotonic() - begun < QUICK_SECONDS
+    assert time.process_time() - begun < QUICK_SECONDS
 
 
 FORM = re.compile(
@@ -81,10 +81,10 @@ OPENED = [
 @pytest.mark.parametrize("first", ["", "$", "\\[", "```", "\\begin{a}"])
 def test_a_megabyte_of_what_is_opened_and_never_closed_is_looked_at_in_no_time(first, piece):
     text = first + piece * (MEGABYTE // len(piece))
-    begun = time.monotonic()
+    begun = time.process_time()
     prose(text)
     reasoning_steps(text)
-    assert time.monotonic() - begun < QUICK_SECONDS
+    assert time.process_time() - begun < QUICK_SECONDS
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
