@@ -111,6 +111,10 @@ soak: install                ## does anything grow that should not?
 pictures: install            ## the terminal pictures of docs/first-run.md; needs tmux
 	$(BIN)/python docs/make_pictures.py
 
+.PHONY: reward-pictures
+reward-pictures: install     ## the pictures of docs/rewards.md
+	$(BIN)/python docs/make_rewards.py
+
 lock: install                ## resolve anew and rewrite locks/
 	$(BIN)/python locks/refresh.py
 

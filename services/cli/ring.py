@@ -103,6 +103,14 @@ def scorer(
     metrics_port: MetricsPort = None,
     metrics_address: MetricsAddress = "127.0.0.1",
     log_format: LogFormat = "plain",
+    rewards: Annotated[
+        Path | None,
+        typer.Option(
+            "--rewards",
+            help="Where modules with rewards of your own lie, beside the working directory; "
+            "default: the recipe's directory.",
+        ),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Score completions with math-verify; needs neither torch nor a GPU."""
@@ -110,7 +118,7 @@ def scorer(
 
     name = name or _own_name("scorer")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings)
+    main(load(recipe, overrides or []), settings, rewards or recipe.parent)
 
 
 def learner(

@@ -33,6 +33,7 @@ from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import STAGES, Keys
 from openrs_core.ring.lease import forget_dead
 from services.model.directory import model_directory
+from services.scorer.main import refuse_impossible
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
 from services.supervisor.supervised import Supervised
@@ -79,13 +80,14 @@ def run(recipe: TrainingRecipe, directory: Path, plan: Plan) -> int:
     begun, stop = time.monotonic(), threading.Event()
     if plan.redis_url:
         refuse_taken(plan.redis_url, directory.name, plan)
+    refuse_impossible(recipe.scorer, recipe_path.parent)
     model_directory(recipe)  # the toy is made, or a model fetched, where its progress can be seen
     keep_recipe(directory, recipe)  # nothing is left behind by what is refused above
     with ExitStack() as cleanup:
         server = None if plan.redis_url else RedisServer(directory / "redis", plan.restarts)
         if server:
             cleanup.callback(server.close)
-        ring = Ring(recipe, directory, plan, server)
+        ring = Ring(recipe, directory, plan, server, recipe_path.parent)
         _on_signals(stop)
         ring.start()
         code = ring.watch(stop, begun)
@@ -126,12 +128,17 @@ class Ring:
     """The processes of one run."""
 
     def __init__(
-        self, recipe: TrainingRecipe, directory: Path, plan: Plan, server: RedisServer | None
+        self,
+        recipe: TrainingRecipe,
+        directory: Path,
+        plan: Plan,
+        server: RedisServer | None,
+        rewards: Path,
     ) -> None:
-        """`server`: the run's own Redis, unless the plan names another."""
+        """`server`: the run's own Redis, unless the plan names another; `rewards`: see scorers."""
         self._recipe, self._directory, self._plan, self._server = recipe, directory, plan, server
         self._url = server.url if server else str(plan.redis_url)
-        self._run = directory.name
+        self._run, self._rewards = directory.name, rewards
         self._client = connect(self._url, answer_seconds=ANSWER_SECONDS)
         self._processes: list[RingProcess] = []
         self._targets: list[dict[str, object]] = []
@@ -140,7 +147,10 @@ class Ring:
         """Start every process; the learner is the last in the list."""
         for role, count in (("scorer", self._plan.scorers), ("sampler", self._plan.samplers)):
             for number in range(count):
-                self._launch(role, f"{role}-{number}", ["--name", f"{role}-{number}"])
+                options = ["--name", f"{role}-{number}"]
+                if role == "scorer":
+                    options += ["--rewards", str(self._rewards)]
+                self._launch(role, f"{role}-{number}", options)
         self._launch("learner", "learner", ["--runs", str(self._directory.parent)])
         # what Prometheus' file_sd_configs reads
         write_whole(self._directory / "targets.json", json.dumps(self._targets, indent=2) + "\n")
