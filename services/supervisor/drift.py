@@ -15,7 +15,7 @@ from pathlib import Path
 from openrs_core.recipe.file import load
 from openrs_core.record.lines import StepLine
 from openrs_core.record.reader import read_record
-from services.supervisor.main import EXIT_FAULT, Plan, run, run_directory
+from services.supervisor.main import EXIT_STOPPED, Plan, run, run_directory
 
 ROUNDING = {"float32": 1e-3, "bfloat16": 0.03}
 """Mean |log ratio| that rounding can make, by the type of the weights: a few times what it makes in
@@ -46,8 +46,8 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan, steps: int) ->
     """
     recipe = load(recipe_path, [*overrides, *still(steps)])
     directory = run_directory(recipe, plan)
-    code = run(recipe, directory, plan)
-    if code == EXIT_FAULT:
+    code = run(recipe, directory, plan, recipe_path.parent)
+    if code not in (0, EXIT_STOPPED):
         return code
     made = read_record(directory).steps
     shutil.rmtree(directory)

@@ -25,6 +25,7 @@ from types import FrameType
 import redis
 
 from openrs_core.errors import RunError
+from openrs_core.lifecycle import EXIT_USER
 from openrs_core.recipe.file import load
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.record.directory import RECIPE, SUMMARY, keep_recipe, write_whole
@@ -65,7 +66,7 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     begun = time.monotonic()
     recipe = load(recipe_path, overrides)
     directory = run_directory(recipe, plan)
-    code = run(recipe, directory, plan)
+    code = run(recipe, directory, plan, recipe_path.parent)
     if code == 0:
         _finish(directory, time.monotonic() - begun)
     elif code == EXIT_STOPPED:
@@ -75,19 +76,22 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     return code
 
 
-def run(recipe: TrainingRecipe, directory: Path, plan: Plan) -> int:
-    """The ring, from its start to its end; returns the exit code."""
+def run(recipe: TrainingRecipe, directory: Path, plan: Plan, rewards: Path) -> int:
+    """The ring, from its start to its end; returns the exit code.
+
+    `rewards`: where modules with rewards of the user's own are looked for.
+    """
     begun, stop = time.monotonic(), threading.Event()
     if plan.redis_url:
         refuse_taken(plan.redis_url, directory.name, plan)
-    refuse_impossible(recipe.scorer, recipe_path.parent)
+    refuse_impossible(recipe.scorer, rewards)
     model_directory(recipe)  # the toy is made, or a model fetched, where its progress can be seen
     keep_recipe(directory, recipe)  # nothing is left behind by what is refused above
     with ExitStack() as cleanup:
         server = None if plan.redis_url else RedisServer(directory / "redis", plan.restarts)
         if server:
             cleanup.callback(server.close)
-        ring = Ring(recipe, directory, plan, server, recipe_path.parent)
+        ring = Ring(recipe, directory, plan, server, rewards)
         _on_signals(stop)
         ring.start()
         code = ring.watch(stop, begun)
@@ -192,7 +196,8 @@ class Ring:
                 f"{failed.name} {failed.how_it_ended()}, and is not started again; the end of "
                 f"{failed.log}:\n{failed.last_lines()}\n"
             )
-        return EXIT_FAULT if failed else 0
+            return EXIT_USER if failed.exit_code == EXIT_USER else EXIT_FAULT
+        return 0
 
     def _launch(self, role: str, name: str, options: list[str]) -> None:
         arguments = [role, "--run", self._run, "--recipe", str(self._directory / RECIPE)]
