@@ -16,9 +16,9 @@ from openrs_core import metrics
 from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.ring.connection import BLOCK_SECONDS
 from openrs_core.ring.queue import MOST_DELIVERIES, Delivery, Queue, group_id
-from openrs_core.wire.messages import Completion, RolloutGroup, ScoredGroup, Verdict
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, ScoredGroup, Verdict
 from services.scorer.rewards import score
-from services.scorer.verifier import known, verdict_of
+from services.scorer.verifier import known
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,9 @@ seconds it took to sample, and few enough looks to cost nothing."""
 
 
 class Verifiers(Protocol):
-    """What compares an answer with its reference."""
+    """What finds out whether a completion answers its prompt."""
 
-    def submit(self, completion: Completion, reference: str) -> "Future[Verdict]":
+    def submit(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
         """Begin; the future holds the verdict."""
 
 
@@ -68,11 +68,11 @@ def run(queue: Queue, verifiers: Verifiers, rules: ScorerSection, stop: threadin
 
 def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
     """Ask for the verdict of every completion; `error` if that has killed scorers before."""
-    answer, completions = taken.message.prompt.answer, taken.message.completions
+    prompt, completions = taken.message.prompt, taken.message.completions
     if taken.times > MOST_DELIVERIES:
         logger.warning("group %s: %d scorers had it and died", group_id(taken.message), taken.times)
         return InProgress(taken, [known("error") for _ in completions])
-    return InProgress(taken, [verifiers.submit(c, answer) for c in completions])
+    return InProgress(taken, [verifiers.submit(c, prompt) for c in completions])
 
 
 def await_verdict(working: Sequence[InProgress]) -> None:
@@ -90,7 +90,7 @@ def await_verdict(working: Sequence[InProgress]) -> None:
 def hand_on(queue: Queue, group: InProgress, rules: ScorerSection) -> None:
     """Forward a group with its scores; nothing when another scorer was faster."""
     rollout = group.taken.message
-    verdicts = [verdict_of(future) for future in group.verdicts]
+    verdicts = [future.result() for future in group.verdicts]
     scores = tuple(
         score(completion.text, len(completion.token_ids), verdict, rules)
         for completion, verdict in zip(rollout.completions, verdicts, strict=True)
