@@ -64,7 +64,8 @@ class Prompt:
 
     Example:
         Prompt(group_id="1.17", prompt_id="chain-sum/8+9-4-6", position=17, purpose="train",
-               incarnation=1, issued_version=3, issued_at=1.7e9, token_ids=(305, 11, ...), thought_open=False,
+               incarnation=1, issued_version=3, issued_at=1.7e9, token_ids=(305, 11, ...),
+               thought_open=False,
                problem="What is 8+9-4-6?", answer="7",
                sampling=Sampling(temperature=1.0, max_tokens=96, group_size=8))
     """

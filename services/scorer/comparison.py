@@ -14,7 +14,7 @@ from typing import Any
 
 from openrs_core.wire.messages import Verdict
 from services.scorer.limits import SpentError, limit_process, processor_time
-from services.scorer.number import are_numbers, is_number
+from services.scorer.number import are_numbers, is_number, scientific
 
 TOO_MUCH = (SpentError, MemoryError, RecursionError, OverflowError)
 """What an answer that is too large or too slow ends in."""
@@ -42,16 +42,14 @@ def compare(answer: str, reference: str, cpu_seconds: float) -> Verdict:
         with processor_time(cpu_seconds):
             expected = _parse(reference)
     except BaseException:  # noqa: BLE001  sympy raises anything at all
-        return "error"
+        expected = []
     if not expected:
         return "error"  # an unreadable reference must not count as a wrong answer
     try:
         with processor_time(cpu_seconds):
             return _judge(answer, reference, expected)
-    except TOO_MUCH:
-        return "timeout"
-    except BaseException:  # noqa: BLE001  sympy raises anything at all
-        return "incorrect"
+    except BaseException as error:  # noqa: BLE001  sympy raises anything at all
+        return "timeout" if isinstance(error, TOO_MUCH) else "incorrect"
 
 
 def is_tower(answer: str) -> bool:
@@ -85,10 +83,9 @@ def _places(expected: list[Any]) -> int:
     if not is_number(_text(expected)):
         return PLACES
     try:
-        size = abs(float(expected[0]))
-    except (TypeError, ValueError, OverflowError):
+        return PLACES - min(0, math.ceil(math.log10(abs(float(expected[0])))))
+    except (TypeError, ValueError, OverflowError):  # 0, no number, or beyond a float
         return PLACES
-    return PLACES - min(0, math.ceil(math.log10(size))) if size else PLACES
 
 
 class _GivingUp:
@@ -117,9 +114,11 @@ class _GivingUp:
 def _parse(answer: str) -> list[Any]:
     r"""What math-verify reads: an expression, if it finds one, and the text it made of it.
 
-    It takes the e of 4.8e4 for Euler's number, so that is written as a power of ten before.
+    It takes the e of 4.8e4 for Euler's number, and any two products with small powers of ten for
+    equal: so a multiple of a power of ten is made a decimal.
     """
     from math_verify import LatexExtractionConfig, parse
+    from sympy import Float
 
     config = [LatexExtractionConfig(boxed_match_priority=0)]
     plain = _EXPONENT.sub(r"\1\\times 10^{\2}", answer.strip().strip("$"))
@@ -127,4 +126,6 @@ def _parse(answer: str) -> list[Any]:
     found: list[Any] = parse(
         boxed, extraction_config=config, parsing_timeout=None, raise_on_error=True
     )
+    if found and (power := scientific(_text(found))):
+        found[0] = Float(power)
     return found

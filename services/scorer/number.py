@@ -21,10 +21,9 @@ _FRACTION = re.compile(r"\\[dt]?frac\{([-+]?\d+)\}\{([-+]?\d+)\}|\\[dt]?frac(\d)
 _DECIMAL = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _POWER_OF_TEN = r"10\^(?:\d|\{[-+]?\d+\})"
 _TAIL = r"(?:\\?%|percent|\\[lc]?dots|_(?:\d|\{\d+\})|degrees?)?"
-_PLAIN = re.compile(
-    rf"[-+]?(?:{_DECIMAL}(?:(?:\\times|\\cdot|\*|\u00d7|\u00b7){_POWER_OF_TEN})?|{_POWER_OF_TEN})"
-    rf"{_TAIL}"
-)
+_TIMES = r"(?:\\times|\\cdot|\*|\u00d7|\u00b7)"
+_PLAIN = re.compile(rf"[-+]?(?:{_DECIMAL}(?:{_TIMES}{_POWER_OF_TEN})?|{_POWER_OF_TEN}){_TAIL}")
+_SCIENTIFIC = re.compile(rf"([-+]?{_DECIMAL}){_TIMES}10\^(?:(\d)|\{{([-+]?\d{{1,9}})\}})")
 _RATIO = re.compile(rf"([-+]?)(\d*)<([-+]?\d+)[/:]([-+]?\d+)>{_TAIL}|[-+]?(\d+)[/:](\d+){_TAIL}")
 
 
@@ -53,6 +52,16 @@ def is_number(text: str) -> bool:
     if ratio := _RATIO.fullmatch(bare):
         return _is_proper(ratio)
     return _PLAIN.fullmatch(bare) is not None
+
+
+def scientific(text: str) -> str | None:
+    r"""A decimal times a power of ten in the form of Python; None when it is something else.
+
+    Example:
+        scientific(r"4.8 \times 10^{-4}")  # "4.8e-4"
+    """
+    found = _SCIENTIFIC.fullmatch(_BLANK.sub("", text))
+    return f"{found[1]}e{found[2] or found[3]}" if found else None
 
 
 def _bracketed(fraction: re.Match[str]) -> str:

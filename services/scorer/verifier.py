@@ -1,4 +1,4 @@
-"""Answers verified in child processes: whatever happens to a child, one completion gets one verdict.
+"""Answers verified in child processes: whatever happens to one, a completion gets one verdict.
 
 A child that used up its processor time ends by itself, or by the kernel: `timeout`. One that dies
 for another reason may have been killed by chance, so its answer is given to a fresh child once. One
@@ -23,8 +23,7 @@ from openrs_core.boxed import LONGEST
 from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.wire.messages import Completion, Prompt, Verdict
 from services.scorer.answer import final_answer
-from services.scorer.comparison import begin_child, compare
-from services.scorer.limits import SpentError
+from services.scorer.comparison import TOO_MUCH, begin_child, compare
 from services.scorer.span import is_copied
 
 logger = logging.getLogger(__name__)
@@ -95,7 +94,8 @@ class VerifierPool:
         verdict = _verdict_of(done)
         if verdict is None and work.children > 1:
             try:
-                return self._schedule(replace(work, children=work.children - 1))
+                self._schedule(replace(work, children=work.children - 1))
+                return
             except RuntimeError:  # the pool is broken, or is closed
                 verdict = "error"
         work.verdict.set_result(verdict or "timeout")
@@ -131,21 +131,22 @@ def _verdict_of(done: "Future[Verdict]") -> Verdict | None:
     """What a child said, or what its end says; None when it died and nobody knows why."""
     try:
         return done.result()
-    except SpentError:  # so late that the child could not catch it
+    except (FutureTimeoutError, ProcessExpired) as end:
+        metrics.VERIFIERS_KILLED.inc()
+        return _of_the_dead(end)
+    except TOO_MUCH:  # so late that the child could not make a verdict of it
         return "timeout"
-    except FutureTimeoutError:
-        metrics.VERIFIERS_KILLED.inc()
-        logger.warning("a verifier was killed at scorer.deadline_seconds: the machine is too slow")
-        return "error"
-    except ProcessExpired as expired:
-        metrics.VERIFIERS_KILLED.inc()
-        if expired.exitcode == -signal.SIGXCPU:
-            return "timeout"
-        logger.warning("a verifier died: %s", expired)
-        return None
     except Exception as error:  # noqa: BLE001  pebble passes on whatever there was
         logger.warning("a verifier failed: %s", type(error).__name__)
-        return "timeout" if isinstance(error, MemoryError) else None
+        return None
+
+
+def _of_the_dead(end: FutureTimeoutError | ProcessExpired) -> Verdict | None:
+    if isinstance(end, FutureTimeoutError):
+        logger.warning("a verifier was killed at scorer.deadline_seconds: the machine is too slow")
+        return "error"
+    logger.info("a verifier died: exit code %s", end.exitcode)
+    return "timeout" if end.exitcode == -signal.SIGXCPU else None
 
 
 def known(verdict: Verdict) -> "Future[Verdict]":
