@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -54,7 +55,8 @@ class VerifierPool:
     def __init__(self, rules: ScorerSection) -> None:
         os.environ.update(_PURE_PYTHON)
         self._rules = rules
-        self._pool = self._new_pool()
+        self._lock, self._closed = threading.Lock(), False
+        self._pool, self._broken = self._new_pool(), list[ProcessPool]()
 
     def submit(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
         """Begin to verify a completion of a prompt; the future holds a verdict, never an error."""
@@ -70,35 +72,51 @@ class VerifierPool:
 
     def begin(self, function: Callable[..., Verdict], *arguments: Any) -> "Future[Verdict]":
         """Have a child call the function."""
+        self._end_broken()
         work = _Work(function, arguments)
-        try:
-            self._schedule(work)
-        except RuntimeError:  # of pebble: the pool is broken
-            self._replace_pool()
-            self._schedule(work)
+        self._schedule(work)
         return work.verdict
 
     def close(self) -> None:
         """End the children."""
-        self._pool.stop()
-        self._pool.join()
+        with self._lock:
+            self._closed = True
+            self._broken.append(self._pool)
+        self._end_broken()
 
     def _schedule(self, work: _Work) -> None:
-        child: Future[Verdict] = self._pool.schedule(
-            work.function, args=work.arguments, timeout=self._rules.deadline_seconds
-        )
-        child.add_done_callback(lambda done: self._end(work, done))
-
-    def _end(self, work: _Work, done: "Future[Verdict]") -> None:
-        """Pass on the verdict, or give the work to another child (in a thread of the pool's)."""
-        verdict = _verdict_of(done)
-        if verdict is None and work.children > 1:
-            try:
-                self._schedule(replace(work, children=work.children - 1))
+        """Give the work to a child (also called in threads of pebble's)."""
+        with self._lock:
+            if self._closed:
                 return
-            except RuntimeError:  # the pool is broken, or is closed
-                verdict = "error"
-        work.verdict.set_result(verdict or "timeout")
+            try:
+                child = self._scheduled(work)
+            except RuntimeError:  # of pebble's: a child that is killed while it waits breaks a pool
+                logger.warning("a verifier was killed while it waited; all are started again")
+                self._broken.append(self._pool)
+                self._pool = self._new_pool()
+                child = self._scheduled(work)
+        child.add_done_callback(lambda done: self._pass_on(work, done))
+
+    def _scheduled(self, work: _Work) -> "Future[Verdict]":
+        deadline = self._rules.deadline_seconds
+        child: Future[Verdict] = self._pool.schedule(
+            work.function, args=work.arguments, timeout=deadline
+        )
+        return child
+
+    def _pass_on(self, work: _Work, done: "Future[Verdict]") -> None:
+        verdict, certain = _verdict_of(done)
+        if certain or work.children == 1:
+            work.verdict.set_result(verdict)
+        else:
+            self._schedule(replace(work, children=work.children - 1))
+
+    def _end_broken(self) -> None:
+        while self._broken:
+            pool = self._broken.pop()
+            pool.stop()
+            pool.join()
 
     def _new_pool(self) -> ProcessPool:
         context = multiprocessing.get_context("forkserver")
@@ -111,12 +129,6 @@ class VerifierPool:
             initargs=(self._rules.memory_mib,),
         )
 
-    def _replace_pool(self) -> None:
-        """A child that is killed between two answers breaks pebble's pool."""
-        logger.warning("the verifiers are started again: one was killed while it waited for work")
-        self.close()
-        self._pool = self._new_pool()
-
 
 def _at_a_glance(answer: str | None, prompt: Prompt) -> Verdict | None:
     """The verdict that needs no mathematics, if there is one."""
@@ -127,26 +139,26 @@ def _at_a_glance(answer: str | None, prompt: Prompt) -> Verdict | None:
     return "incorrect" if is_copied(answer, prompt.problem, prompt.answer) else None
 
 
-def _verdict_of(done: "Future[Verdict]") -> Verdict | None:
-    """What a child said, or what its end says; None when it died and nobody knows why."""
+def _verdict_of(done: "Future[Verdict]") -> tuple[Verdict, bool]:
+    """The verdict that a child's answer or end stands for, and whether that is certain."""
     try:
-        return done.result()
+        return done.result(), True
     except (FutureTimeoutError, ProcessExpired) as end:
         metrics.VERIFIERS_KILLED.inc()
         return _of_the_dead(end)
     except TOO_MUCH:  # so late that the child could not make a verdict of it
-        return "timeout"
+        return "timeout", True
     except Exception as error:  # noqa: BLE001  pebble passes on whatever there was
         logger.warning("a verifier failed: %s", type(error).__name__)
-        return None
+        return "error", False
 
 
-def _of_the_dead(end: FutureTimeoutError | ProcessExpired) -> Verdict | None:
+def _of_the_dead(end: FutureTimeoutError | ProcessExpired) -> tuple[Verdict, bool]:
     if isinstance(end, FutureTimeoutError):
         logger.warning("a verifier was killed at scorer.deadline_seconds: the machine is too slow")
-        return "error"
+        return "error", True
     logger.info("a verifier died: exit code %s", end.exitcode)
-    return "timeout" if end.exitcode == -signal.SIGXCPU else None
+    return "timeout", end.exitcode == -signal.SIGXCPU
 
 
 def known(verdict: Verdict) -> "Future[Verdict]":
