@@ -5,7 +5,7 @@ Pure, and linear in the length of the text.
 
 import re
 
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\})\d{3})+(?![\d,])")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\})\d{3})+(?!,?\d)")
 _AND = re.compile(r"\\(?:text|mathrm)\{\s{0,9}(?:and|or)\s{0,9}\}")
 _BRACKETS = re.compile(r"\\(?:left|right)(?![A-Za-z])|\\(?=[{}])")
 _OPEN, _CLOSE = "([{", ")]}"

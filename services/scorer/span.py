@@ -27,16 +27,16 @@ def is_copied(answer: str, problem: str, reference: str) -> bool:
     What is written as the reference is written is no copy, but for blanks, braces and the form of a
     fraction.
     """
-    asked = _bare_problem(problem)
-    whole, side = _bare(answer), _bare(_last_side(answer))
-    expected, expected_side = _bare(reference), _bare(_last_side(reference))
-    return _is_calculation_in(asked, whole, {expected}) or _is_calculation_in(
-        asked, side, {expected, expected_side}
-    )
+    asked, expected = _bare_problem(problem), _bare(reference)
+    if "=" in answer and _is_calculation_in(asked, whole := _bare(answer)) and whole != expected:
+        return True
+    side = _bare(_last_side(answer))
+    written = {expected, _bare(_last_side(reference))}
+    return _is_calculation_in(asked, side) and side not in written
 
 
-def _is_calculation_in(asked: str, text: str, written: set[str]) -> bool:
-    return text not in written and text in asked and _OPERATION.search(text) is not None
+def _is_calculation_in(asked: str, text: str) -> bool:
+    return text in asked and _OPERATION.search(text) is not None
 
 
 def _last_side(text: str) -> str:
