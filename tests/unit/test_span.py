@@ -5,7 +5,7 @@ import pytest
 from services.scorer.span import is_copied
 
 PROBLEM = (
-    "Let $f(x) = \\left(x+1\\right)^2$ and $n = 5$. Simplify $\\frac{24}{36}$, \\[ \\sqrt{ 50 } + 3! "
+    "Let $f(x) = \\left(x+1\\right)^2$, $n = 5$. Simplify $\\frac{24}{36}$, \\[ \\sqrt{ 50 } + 3! "
     "\\] for $0 \\le \\theta < 2\\pi$, where the angle is $60^\\circ$ and the price \\$4.50."
 )
 
