@@ -1,7 +1,8 @@
 r"""Answers that a model may give, or learn to give, to hang, crash or fool a verifier.
 
 Each is a whole completion, the reference it is compared with, and the verdicts it may get. What no
-verifier can settle within the deadline must be `timeout` or `error`: `incorrect` would be a lie.
+verifier can settle within its processor time and memory must be `timeout`: `incorrect` would be a
+lie.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 MARK = Path(tempfile.gettempdir()) / f"openrs-a-hostile-answer-was-here-{os.getpid()}"
 """What an answer would create if it were run as code."""
 
-UNKNOWN = ("timeout", "error")
+UNKNOWN = ("timeout",)
 WRONG = ("incorrect", "no_answer")
 NOT_RIGHT = (*UNKNOWN, *WRONG)
 
