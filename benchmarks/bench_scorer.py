@@ -19,7 +19,7 @@ import redis
 from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.ring.connection import connect
 from openrs_core.ring.queue import Queue
-from openrs_core.wire.messages import Completion, RolloutGroup, Verdict
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, Verdict
 from services.scorer.loop import run
 from services.scorer.verifier import VerifierPool
 from services.supervisor.redis_server import RedisServer
@@ -36,7 +36,7 @@ class NoVerdict:
     def __init__(self) -> None:
         self.asked = threading.Event()
 
-    def submit(self, completion: Completion, reference: str) -> "Future[Verdict]":
+    def submit(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
         """A future that stays as it is."""
         self.asked.set()
         return Future()

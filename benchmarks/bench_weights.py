@@ -197,7 +197,8 @@ def a_prompt(name: str) -> Prompt:
     """Four answers of up to 32 tokens."""
     return Prompt(
         group_id=name, prompt_id=name, position=0, purpose="train", incarnation=1, issued_version=0,
-        issued_at=0.0, token_ids=tuple(range(100, 120)), problem="", answer="",
+        issued_at=0.0, token_ids=tuple(range(100, 120)), thought_open=False,
+        problem="", answer="",
         sampling=Sampling(temperature=1.0, max_tokens=32, group_size=4),
     )  # fmt: skip
 

@@ -34,6 +34,7 @@ def a_prompt(
         issued_version=version,
         issued_at=1.7e9,
         token_ids=(1, 2, 3),
+        thought_open=False,
         problem="What is 8+9-4-6?",
         answer="7",
         sampling=Sampling(temperature=1.0, max_tokens=8, group_size=group_size),

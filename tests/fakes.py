@@ -42,9 +42,9 @@ class FakeEngine:
 class FakeVerifiers:
     """Knows one right answer at once."""
 
-    def submit(self, completion: Completion, reference: str) -> "Future[str]":
+    def submit(self, completion: Completion, prompt: Prompt) -> "Future[str]":
         future: Future[str] = Future()
-        right = completion.text == f"\\boxed{{{reference}}}"
+        right = completion.text == f"\\boxed{{{prompt.answer}}}"
         future.set_result("correct" if right else "incorrect")
         return future
 

@@ -1,7 +1,8 @@
 r"""Answers that a model may give, or learn to give, to hang, crash or fool a verifier.
 
 Each is a whole completion, the reference it is compared with, and the verdicts it may get. What no
-verifier can settle within the deadline must be `timeout` or `error`: `incorrect` would be a lie.
+verifier can settle within its processor time and memory must be `timeout`: `incorrect` would be a
+lie.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 MARK = Path(tempfile.gettempdir()) / f"openrs-a-hostile-answer-was-here-{os.getpid()}"
 """What an answer would create if it were run as code."""
 
-UNKNOWN = ("timeout", "error")
+UNKNOWN = ("timeout",)
 WRONG = ("incorrect", "no_answer")
 NOT_RIGHT = (*UNKNOWN, *WRONG)
 
@@ -95,14 +96,14 @@ ENDLESS_PAIRS = {
     "gmpy's endless comparison": ("2^{10^6}", "4^{5\\cdot10^5}"),
     "gmpy's abort": ("1.5", "2^{2^{2^{2^{2^{2.5}}}}}"),
     "gmpy's abort, the other way": ("2^{2^{2^{2^{2^{2.5}}}}}", "\\sqrt{1.5}"),
-    "polynomial equation": ("x^{20}+3x^{19}+\\sin(x)=e^x+7", "x=7"),
-    "trigonometric equation": ("\\sin(\\cos(\\tan(x)))=\\cos(\\sin(\\tan(x^2)))", "x=7"),
-    "intervals": ("[10^{10^9},10^{10^{10}}]", "[1,2]"),
+    "intervals": ("[10^{10^9},10^{10^{10}}]", "[1,\\sqrt{5}]"),
     "a reference that is a tower": ("7", tower("9", 3)),
 }
 
 # --- slow, but perhaps not too slow ------------------------------------------------------------
 HEAVY_PAIRS = {
+    "polynomial equation": ("x^{20}+3x^{19}+\\sin(x)=e^x+7", "x=7"),
+    "trigonometric equation": ("\\sin(\\cos(\\tan(x)))=\\cos(\\sin(\\tan(x^2)))", "x=7"),
     "radicals": (radicals(2), radicals(3)),
     "an integral": (
         "\\int_0^1 \\frac{\\sin(x^x)\\ln(1+x^x)}{\\sqrt{1+x^{x}}} dx",

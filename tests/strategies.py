@@ -37,6 +37,7 @@ prompts = st.builds(
     issued_version=counts,
     issued_at=finite,
     token_ids=token_ids,
+    thought_open=st.booleans(),
     problem=st.text(max_size=20),
     answer=st.text(max_size=20),
     sampling=samplings,

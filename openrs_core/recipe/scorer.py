@@ -105,10 +105,13 @@ class ScorerSection(Section):
     own: OwnSection = OwnSection()
     workers: PositiveInt = 1
     """Verifier processes."""
-    deadline_seconds: Positive = 10.0
-    """A verifier that has not answered by then is killed; the verdict is `timeout`."""
+    cpu_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 5.0
+    """Processor time that one answer may cost; beyond, the verdict is `timeout`."""
+    deadline_seconds: Positive = 60.0
+    """Time by the clock after which a verifier is killed; the verdict is `error`, as the machine
+    was too slow: many times `cpu_seconds`, to bear other work on it."""
     memory_mib: Annotated[int, Field(ge=256)] = 2048
-    """Address space of one verifier."""
+    """Address space of one verifier; beyond, the verdict is `timeout`."""
 
     @field_validator("weights")
     @classmethod

@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 PREFIX, PARTIAL, REPLACED, REMOVED = "step-", "partial-", "replaced-", "removed-"
 STATE, MODEL, OPTIMIZER = "state.json", "model", "optimizer"
 
-FORMAT = 3
-"""Of state.json. 1 had no number and no prompts."""
+FORMAT = 4
+"""Of state.json. 1 had no number and no prompts, 3 not every field of a prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

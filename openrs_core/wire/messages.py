@@ -65,6 +65,7 @@ class Prompt:
     Example:
         Prompt(group_id="1.17", prompt_id="chain-sum/8+9-4-6", position=17, purpose="train",
                incarnation=1, issued_version=3, issued_at=1.7e9, token_ids=(305, 11, ...),
+               thought_open=False,
                problem="What is 8+9-4-6?", answer="7",
                sampling=Sampling(temperature=1.0, max_tokens=96, group_size=8))
     """
@@ -93,6 +94,9 @@ class Prompt:
 
     token_ids: TokenIds  # [P]
     """The rendered prompt, chat template and all; at most 2**20."""
+
+    thought_open: Annotated[bool, Field(strict=True)]
+    """Does the rendered prompt end inside a thought, so that the completion begins in it?"""
 
     problem: Annotated[str, Field(strict=True, max_length=MAX_PROBLEM)]
     """The problem's text before it was rendered, for the scorer; at most 2**20 characters."""

@@ -61,7 +61,8 @@ class Evaluation:
                 prompt = Prompt(
                     group_id=group_id, prompt_id=problem.prompt_id, position=number, purpose="eval",
                     incarnation=reached.incarnation, issued_version=reached.version,
-                    issued_at=now, token_ids=problem.token_ids, problem=problem.text,
+                    issued_at=now, token_ids=problem.token_ids,
+                    thought_open=problem.thought_open, problem=problem.text,
                     answer=problem.answer, sampling=sampling,
                 )  # fmt: skip
                 self._waiting.append(prompt)

@@ -32,6 +32,8 @@ class Problem:
     text: str
     token_ids: tuple[int, ...]  # [P]
     answer: str
+    thought_open: bool = False
+    """Does the rendered prompt end inside a thought?"""
 
 
 class Indexed(Protocol):
@@ -92,7 +94,8 @@ class Rendered:
 
     def __getitem__(self, index: int) -> Problem:
         row = self.rows[index]
-        return Problem(row.prompt_id, row.problem, self.renderer.tokens(row.problem), row.answer)
+        tokens = self.renderer.tokens(row.problem)
+        return Problem(row.prompt_id, row.problem, tokens, row.answer, self.renderer.thought_open)
 
 
 def load_data(recipe: RingRecipe, tokenizer: Tokenizer) -> Data:

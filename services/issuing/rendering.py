@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from openrs_core.errors import RunError
 from openrs_core.recipe.data import DataSection
 
+THINK_START = "<think>"
+
 LONGEST_WORD = 64
 """Bytes of the template's words that touch the problem, and may be cut otherwise because of it."""
 
@@ -17,7 +19,7 @@ class Tokenizer(Protocol):
     """What of a tokenizer is used here."""
 
     def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
-        """Messages -> token ids."""
+        """Messages -> token ids, or their text."""
 
 
 class Renderer:
@@ -34,17 +36,13 @@ class Renderer:
             raise RunError(
                 "model.path: its tokenizer makes no token of a problem; are its files there?"
             )
+        self.thought_open = self._opens_thought()
+        """Do the prompts end inside a thought, as the template of DeepSeek-R1 makes them?"""
         self._surely_short = data.max_prompt_tokens - len(self._tried("")) - LONGEST_WORD
 
     def tokens(self, problem: str) -> tuple[int, ...]:
         """The prompt [P]."""
-        messages = [{"role": "user", "content": problem}]
-        if self._data.system_prompt:
-            messages.insert(0, {"role": "system", "content": self._data.system_prompt})
-        ids = self._tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
-        return tuple(ids)
+        return tuple(self._rendered(problem, tokenize=True, return_dict=False))
 
     def is_too_long(self, problem: str) -> bool:
         """Has the prompt more tokens than may be?
@@ -55,6 +53,16 @@ class Renderer:
         if len(problem.encode()) <= self._surely_short:
             return False
         return len(self.tokens(problem)) > self._data.max_prompt_tokens
+
+    def _opens_thought(self) -> bool:
+        text = self._rendered("1", tokenize=False)
+        return isinstance(text, str) and text.rstrip().endswith(THINK_START)
+
+    def _rendered(self, problem: str, **options: Any) -> Any:
+        messages = [{"role": "user", "content": problem}]
+        if self._data.system_prompt:
+            messages.insert(0, {"role": "system", "content": self._data.system_prompt})
+        return self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, **options)
 
     def _tried(self, problem: str) -> tuple[int, ...]:
         from jinja2 import TemplateError

@@ -188,6 +188,7 @@ class Admission:
             issued_version=group.policy.version,
             issued_at=time.time(),
             token_ids=problem.token_ids,
+            thought_open=problem.thought_open,
             problem=problem.text,
             answer=problem.answer,
             sampling=Sampling(

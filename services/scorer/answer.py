@@ -1,51 +1,44 @@
-r"""What of a completion is its answer: the content of the last box after the thinking.
+r"""What of a completion is its answer: the boxes after the thinking.
 
-math-verify alone is too kind for a reward: it credits answers without a box, reads boxes inside
-an unfinished thought, and finds the unevaluated question `8+9-4-6` equal to 7.
+math-verify alone is too kind for a reward: it credits answers without a box, and reads boxes inside
+an unfinished thought.
 """
 
-import re
-
-from openrs_core.boxed import last_box
+from openrs_core.boxed import LONGEST, boxes, last_box
+from services.scorer.elements import elements
 
 THINK_START, THINK_END = "<think>", "</think>"
 BOX = "\\boxed{"
 
-# A power in an exponent, or factorials of factorials.
-_TOWER = re.compile(r"(?:\^|\*\*)\s*[{(][^{}^*]*(?:\^|\*\*)|!\s*\)?\s*!\s*\)?\s*!")
 
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
-_OPERATION = re.compile(
-    r"[\d)}!]\s*"
-    r"(?:[-+*/\u00d7\u00f7\u00b7\u2212]|\^(?!\s*\{?\s*\\circ)|\\(?:times|cdot|div|pm)\b)"
-    r"\s*(?:\\?[({]|[-+]?\s*\\?[\w.])"
-)
+def final_answer(
+    text: str, finished: bool = True, *, thought_open: bool = False, reference: str = ""
+) -> str | None:
+    r"""The last box after the thinking; None when there is none, or it is too long.
 
-
-def final_answer(text: str, finished: bool = True) -> str | None:
-    """The last boxed answer after the thinking; None when there is none, or it is too long.
-
-    A completion that was cut off (`finished` false) and never closed its thought has no answer,
-    also where the prompt, not the completion, opened it.
+    A thought that was begun, by the completion or (`thought_open`) by the prompt, and not ended
+    holds no answer; nor does a completion that was cut off (`finished` false) without an end of a
+    thought. Where the reference is a list, as many boxes as it has elements are a list too: with
+    any other number of boxes, the last one counts alone, so that trying several never pays.
 
     Example:
         final_answer("<think>\n8+9=17\n</think>\n\\boxed{17}")  # "17"
+        final_answer(r"\boxed{2} or \boxed{3}", reference="2,3")  # "2, 3"
     """
     if THINK_END in text:
         text = text.rpartition(THINK_END)[2]
-    elif THINK_START in text or not finished:
-        return None  # still thinking when it was cut off
-    return last_box(text)
+    elif thought_open or not finished:
+        return None
+    if THINK_START in text:
+        return None
+    return _list(text, len(elements(reference))) or last_box(text)
 
 
-def is_unevaluated(answer: str, reference: str) -> bool:
-    """Is the answer a calculation where the reference is a plain number?"""
-    if not _NUMBER.fullmatch(reference.strip().strip("$")):
-        return False
-    shown = answer.rpartition("=")[2].replace(",", "")
-    return _OPERATION.search(shown) is not None
-
-
-def is_tower(answer: str) -> bool:
-    """May the answer stand for a number that no memory holds?"""
-    return _TOWER.search(answer) is not None
+def _list(text: str, size: int) -> str | None:
+    """The boxes as one list, where there are as many of them, of one element each."""
+    if size < 2 or len(found := boxes(text)) != size or found[-1] != last_box(text):
+        return None
+    if any(len(elements(box)) > 1 for box in found):
+        return None
+    together = ", ".join(found)
+    return together if len(together) <= LONGEST else None

@@ -16,10 +16,10 @@ from openrs_core import metrics
 from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.ring.connection import BLOCK_SECONDS
 from openrs_core.ring.queue import MOST_DELIVERIES, Delivery, Queue, group_id
-from openrs_core.wire.messages import Completion, RolloutGroup, ScoredGroup, Verdict
+from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, ScoredGroup, Verdict
 from services.scorer.rewards.own import Asked, OwnRewards
 from services.scorer.rewards.score import score
-from services.scorer.verifier import known, verdict_of
+from services.scorer.verifier import known
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,9 @@ seconds it took to sample, and few enough looks to cost nothing."""
 
 
 class Verifiers(Protocol):
-    """What compares an answer with its reference."""
+    """What finds out whether a completion answers its prompt."""
 
-    def submit(self, completion: Completion, reference: str) -> "Future[Verdict]":
+    def submit(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
         """Begin; the future holds the verdict."""
 
 
@@ -82,11 +82,11 @@ def run(
 
 def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
     """Ask for the verdict of every completion; `error` if that has killed scorers before."""
-    answer, completions = taken.message.prompt.answer, taken.message.completions
+    prompt, completions = taken.message.prompt, taken.message.completions
     if taken.times > MOST_DELIVERIES:
         logger.warning("group %s: %d scorers had it and died", group_id(taken.message), taken.times)
         return InProgress(taken, [known("error") for _ in completions])
-    return InProgress(taken, [verifiers.submit(c, answer) for c in completions])
+    return InProgress(taken, [verifiers.submit(c, prompt) for c in completions])
 
 
 def await_one(working: Sequence[InProgress]) -> None:
@@ -105,7 +105,7 @@ def ask(own: OwnRewards | None, group: InProgress) -> bool:
     """Once all verdicts are there, ask for rewards of the user's own; is more to be waited for?"""
     if group.verdicts is not None:
         return False
-    group.verdicts = [verdict_of(future) for future in group.verifying]
+    group.verdicts = [future.result() for future in group.verifying]
     if own:
         group.own = own.ask(group.taken.message, group.verdicts)
     return group.missing is not None

@@ -1,43 +1,52 @@
-"""math-verify in child processes with a hard deadline: the only file that imports it.
+"""Answers verified in child processes: whatever happens to one, a completion gets one verdict.
 
-Its own timeout is a signal that some inputs outlive, so a child that has not answered by the
-deadline is killed and replaced; the others go on. A child may not take more memory than it is
-given, and it dies with its scorer. Whatever happens to it, one completion gets one verdict.
+A child that used up its processor time ends by itself, or by the kernel: `timeout`. One that dies
+for another reason may have been killed by chance, so its answer is given to a fresh child once. One
+that has not answered by the deadline is killed: the machine was too slow, which says nothing about
+the answer: `error`.
 """
 
-import contextlib
 import logging
 import multiprocessing
 import os
-import resource
 import signal
-import sys
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from functools import lru_cache
-from multiprocessing import forkserver
-from types import FrameType
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
 from openrs_core import metrics
 from openrs_core.boxed import LONGEST
-from openrs_core.lifecycle import die_with_parent
 from openrs_core.recipe.scorer import ScorerSection
-from openrs_core.wire.messages import Completion, Verdict
-from services.scorer.answer import final_answer, is_tower, is_unevaluated
+from openrs_core.wire.messages import Completion, Prompt, Verdict
+from services.scorer.answer import final_answer
+from services.scorer.comparison import TOO_MUCH, begin_child, compare
+from services.scorer.span import is_copied
 
 logger = logging.getLogger(__name__)
-
-SOFT_SECONDS = 3
-"""math-verify's own limit for parsing and for comparing; whole seconds, or it fails silently."""
 
 TASKS_PER_CHILD = 2000
 """A child is replaced after this many, before caches and leaks grow."""
 
+CHILDREN_PER_ANSWER = 2
+"""How many children may die of an answer before it counts as too much."""
+
 # With gmpy2, some inputs outlive every signal: keep sympy and mpmath on Python's integers.
 _PURE_PYTHON = {"SYMPY_GROUND_TYPES": "python", "MPMATH_NOGMPY": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A comparison that is to be made, and where its verdict goes."""
+
+    function: Callable[..., Verdict]
+    arguments: tuple[Any, ...]
+    children: int = CHILDREN_PER_ANSWER
+    verdict: "Future[Verdict]" = field(default_factory=Future)
 
 
 class VerifierPool:
@@ -45,140 +54,111 @@ class VerifierPool:
 
     def __init__(self, rules: ScorerSection) -> None:
         os.environ.update(_PURE_PYTHON)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["services.scorer.verifier", "math_verify"])
-        self._deadline = rules.deadline_seconds
-        self._pool = ProcessPool(
-            max_workers=rules.workers,
-            max_tasks=TASKS_PER_CHILD,
-            context=context,
-            initializer=_begin_child,
-            initargs=(rules.memory_mib,),
-        )
+        self._rules = rules
+        self._lock, self._closed = threading.Lock(), False
+        self._pool, self._broken = self._new_pool(), list[ProcessPool]()
 
-    def submit(self, completion: Completion, reference: str) -> "Future[Verdict]":
-        """Begin to verify a completion against the reference answer."""
-        answer = final_answer(completion.text, completion.finish_reason == "stop")
-        if answer is None:
-            return known("no_answer")
-        if verdict := _at_a_glance(answer, reference):
+    def submit(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
+        """Begin to verify a completion of a prompt; the future holds a verdict, never an error."""
+        if len(prompt.answer) > LONGEST:
+            return known("error")  # as an unreadable one
+        answer = final_answer(
+            completion.text, completion.finish_reason == "stop",
+            thought_open=prompt.thought_open, reference=prompt.answer,
+        )  # fmt: skip
+        if verdict := _at_a_glance(answer, prompt):
             return known(verdict)
-        future: Future[Verdict] = self._pool.schedule(
-            verify, args=(answer, reference), timeout=self._deadline
-        )
-        return future
+        return self.begin(compare, answer, prompt.answer, self._rules.cpu_seconds)
+
+    def begin(self, function: Callable[..., Verdict], *arguments: Any) -> "Future[Verdict]":
+        """Have a child call the function."""
+        self._end_broken()
+        work = _Work(function, arguments)
+        self._schedule(work)
+        return work.verdict
 
     def close(self) -> None:
         """End the children."""
-        self._pool.stop()
-        self._pool.join()
+        with self._lock:
+            self._closed = True
+            self._broken.append(self._pool)
+        self._end_broken()
+
+    def _schedule(self, work: _Work) -> None:
+        """Give the work to a child (also called in threads of pebble's)."""
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                child = self._scheduled(work)
+            except RuntimeError:  # of pebble's: a child that is killed while it waits breaks a pool
+                logger.warning("a verifier was killed while it waited; all are started again")
+                self._broken.append(self._pool)
+                self._pool = self._new_pool()
+                child = self._scheduled(work)
+        child.add_done_callback(lambda done: self._pass_on(work, done))
+
+    def _scheduled(self, work: _Work) -> "Future[Verdict]":
+        deadline = self._rules.deadline_seconds
+        child: Future[Verdict] = self._pool.schedule(
+            work.function, args=work.arguments, timeout=deadline
+        )
+        return child
+
+    def _pass_on(self, work: _Work, done: "Future[Verdict]") -> None:
+        verdict, certain = _verdict_of(done)
+        if certain or work.children == 1:
+            work.verdict.set_result(verdict)
+        else:
+            self._schedule(replace(work, children=work.children - 1))
+
+    def _end_broken(self) -> None:
+        while self._broken:
+            pool = self._broken.pop()
+            pool.stop()
+            pool.join()
+
+    def _new_pool(self) -> ProcessPool:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["services.scorer.comparison", "math_verify"])
+        return ProcessPool(
+            max_workers=self._rules.workers,
+            max_tasks=TASKS_PER_CHILD,
+            context=context,
+            initializer=begin_child,
+            initargs=(self._rules.memory_mib,),
+        )
 
 
-def _at_a_glance(answer: str, reference: str) -> Verdict | None:
+def _at_a_glance(answer: str | None, prompt: Prompt) -> Verdict | None:
     """The verdict that needs no mathematics, if there is one."""
-    if len(reference) > LONGEST:
-        return "error"  # as an unreadable one
-    if answer == reference.strip():
+    if answer is None:
+        return "no_answer"
+    if answer == prompt.answer.strip():
         return "correct"
-    return "incorrect" if is_unevaluated(answer, reference) else None
+    return "incorrect" if is_copied(answer, prompt.problem, prompt.answer) else None
 
 
-def verdict_of(future: "Future[Verdict]") -> Verdict:
-    """The verdict of a verification; a killed child's is `timeout`, a dead one's `error`."""
+def _verdict_of(done: "Future[Verdict]") -> tuple[Verdict, bool]:
+    """The verdict that a child's answer or end stands for, and whether that is certain."""
     try:
-        return future.result()
-    except FutureTimeoutError:
+        return done.result(), True
+    except (FutureTimeoutError, ProcessExpired) as end:
         metrics.VERIFIERS_KILLED.inc()
-        return "timeout"
-    except ProcessExpired as error:
-        metrics.VERIFIERS_KILLED.inc()
-        logger.warning("a verifier died: %s", error)
-        return "error"
+        return _of_the_dead(end)
+    except TOO_MUCH:  # so late that the child could not make a verdict of it
+        return "timeout", True
+    except Exception as error:  # noqa: BLE001  pebble passes on whatever there was
+        logger.warning("a verifier failed: %s", type(error).__name__)
+        return "error", False
 
 
-def verify(answer: str, reference: str) -> Verdict:
-    """Compare two answers (in a child)."""
-    from math_verify.errors import TimeoutException
-
-    try:
-        return _compare(answer, reference)
-    except TimeoutException:  # a BaseException of math-verify's
-        return "timeout"
-    except BaseException:  # noqa: BLE001  sympy raises anything at all; the parent wants a verdict
-        return "error"
-
-
-def _compare(answer: str, reference: str) -> Verdict:
-    from math_verify import verify as equal
-
-    gold, given = _parse(reference), _parse(answer)
-    if not gold:
-        return "error"  # an unreadable reference must not count as a wrong answer
-    if not given:
-        return "incorrect"
-    with _GivingUp(watched=is_tower(answer) or is_tower(reference)) as giving_up:
-        right = equal(gold, given, timeout_seconds=SOFT_SECONDS, raise_on_error=True)
-    if giving_up.seen and not right:
-        return "error"
-    return "correct" if right else "incorrect"
-
-
-class _GivingUp:
-    """Sees whether math-verify ran out of memory, depth or range: it swallows that, and says
-    `unequal`. Watching slows it down several times, so it is done for towers alone."""
-
-    def __init__(self, *, watched: bool) -> None:
-        self.seen, self._watched = False, watched
-
-    def __enter__(self) -> "_GivingUp":
-        if self._watched:
-            sys.settrace(self._look)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _look(self, frame: FrameType, event: str, argument: Any) -> Any:
-        frame.f_trace_lines = False
-        if event == "exception":
-            self.seen |= issubclass(argument[0], MemoryError | RecursionError | OverflowError)
-        return self._look
-
-
-@lru_cache(maxsize=4096)
-def _parse(answer: str) -> list[Any]:
-    from math_verify import LatexExtractionConfig, parse
-
-    config = [LatexExtractionConfig(boxed_match_priority=0)]
-    boxed = answer if "\\boxed{" in answer else f"\\boxed{{{answer.strip().strip('$')}}}"
-    found: list[Any] = parse(
-        boxed, extraction_config=config, parsing_timeout=SOFT_SECONDS, raise_on_error=True
-    )
-    return found
-
-
-def _begin_child(memory_mib: int) -> None:
-    limit = memory_mib << 20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _end_with_scorer()
-    logging.disable(logging.CRITICAL)  # printing a hostile expression can itself hang
-    with contextlib.suppress(ImportError):  # pay for the import before the first deadline runs
-        import math_verify  # noqa: F401
-
-
-def _end_with_scorer() -> None:
-    """However the scorer ends, even in the middle of an endless calculation.
-
-    The fork server ends when nobody holds its pipe any longer, and Linux ends its children then.
-    """
-    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
-    die_with_parent()
-    scorer = multiprocessing.parent_process()
-    if scorer is not None and not scorer.is_alive():
-        os._exit(1)  # it was too late to ask
+def _of_the_dead(end: FutureTimeoutError | ProcessExpired) -> tuple[Verdict, bool]:
+    if isinstance(end, FutureTimeoutError):
+        logger.warning("a verifier was killed at scorer.deadline_seconds: the machine is too slow")
+        return "error", True
+    logger.info("a verifier died: exit code %s", end.exitcode)
+    return "timeout", end.exitcode == -signal.SIGXCPU
 
 
 def known(verdict: Verdict) -> "Future[Verdict]":

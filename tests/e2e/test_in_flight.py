@@ -150,7 +150,7 @@ def assert_the_last_version_is_certain(completion: Completion) -> None:
 def a_long_prompt(recipe: TrainingRecipe) -> Prompt:
     return Prompt(
         group_id="1.1", prompt_id="p", position=0, purpose="train", incarnation=1, issued_version=0,
-        issued_at=0.0, token_ids=(10, 11, 12), problem="", answer="",
+        issued_at=0.0, token_ids=(10, 11, 12), thought_open=False, problem="", answer="",
         sampling=Sampling(
             temperature=recipe.sampler.temperature, max_tokens=MAX_TOKENS, group_size=GROUP_SIZE
         ),

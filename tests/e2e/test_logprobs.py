@@ -58,7 +58,8 @@ def recipe(model: str, dtype: str) -> TrainingRecipe:
 def prompt(name: str, length: int) -> Prompt:
     return Prompt(
         group_id=name, prompt_id=name, position=0, purpose="train", incarnation=1, issued_version=0,
-        issued_at=0.0, token_ids=tuple((7 * at + length) % 250 + 5 for at in range(length)),
+        issued_at=0.0, thought_open=False,
+        token_ids=tuple((7 * at + length) % 250 + 5 for at in range(length)),
         problem="", answer="",
         sampling=Sampling(
             temperature=TEMPERATURE, max_tokens=MAX_TOKENS, group_size=GROUP_SIZE

@@ -123,7 +123,8 @@ def a_prompt(version: int) -> Delivery[Prompt]:
     """Greedy: the tokens are decided by the weights alone."""
     prompt = Prompt(
         group_id=str(version), prompt_id="p", position=0, purpose="eval", incarnation=1,
-        issued_version=version, issued_at=0.0, token_ids=tuple(range(10, 40)), problem="",
+        issued_version=version, issued_at=0.0, token_ids=tuple(range(10, 40)), thought_open=False,
+        problem="",
         answer="",
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS, group_size=1),
     )  # fmt: skip

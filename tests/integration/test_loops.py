@@ -214,7 +214,7 @@ def test_a_loop_that_stops_hands_back_what_it_had_taken(queue):
     one.publish("rollouts", [a_group()])
 
     class NeverDone:
-        def submit(self, completion: Completion, reference: str) -> "Future[str]":
+        def submit(self, completion: Completion, prompt: Prompt) -> "Future[str]":
             stop.set()
             return Future()
 

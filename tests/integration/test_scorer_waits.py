@@ -11,7 +11,7 @@ import pytest
 
 from openrs_core.recipe.file import load
 from openrs_core.ring.queue import Queue
-from openrs_core.wire.messages import Completion, ScoredGroup
+from openrs_core.wire.messages import Completion, Prompt, ScoredGroup
 from services.scorer import loop as scorer
 from tests.builders import a_group, a_prompt
 from tests.conftest import wait_until
@@ -36,7 +36,7 @@ class HeldVerdicts:
     def __init__(self) -> None:
         self.asked: list[Future[str]] = []
 
-    def submit(self, completion: Completion, reference: str) -> "Future[str]":
+    def submit(self, completion: Completion, prompt: Prompt) -> "Future[str]":
         self.asked.append(Future())
         return self.asked[-1]
 

@@ -1,8 +1,11 @@
-"""What of a completion is its answer, and the traps of grading that must not earn a reward."""
+"""What of a completion is its answer, and the traps of grading that must not be."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.scorer.answer import final_answer, is_unevaluated
+from services.scorer.answer import final_answer
+from services.scorer.elements import elements
 
 CAREFUL = "<think>\n8+9=17\n17-4=13\n</think>\n\\boxed{13}"
 
@@ -13,11 +16,13 @@ CAREFUL = "<think>\n8+9=17\n17-4=13\n</think>\n\\boxed{13}"
         (CAREFUL, "13"),
         ("no thinking, just \\boxed{4}", "4"),
         ("\\boxed{1}, no: \\boxed{2}", "2"),  # the last one counts
+        ("\\boxed 5", "5"),
         ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
         ("\\boxed{\\{1,2\\}}", "\\{1,2\\}"),
         ("The answer is 13", None),  # math-verify alone would credit this
         ("<think>\n5+7=\\boxed{12}", None),  # cut off while thinking
         ("<think>\\boxed{3}</think> so three", None),
+        ("<think></think> wait <think> \\boxed{3}", None),
         ("\\boxed{13", None),
         ("\\boxed{}", None),
         ("", None),
@@ -27,7 +32,13 @@ def test_the_answer_is_the_last_box_after_the_thinking(text, answer):
     assert final_answer(text) == answer
 
 
-def test_a_box_in_a_thought_that_the_prompt_opened_and_nobody_closed_is_no_answer():
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_box_in_a_thought_that_the_prompt_opened_and_nobody_closed_is_no_answer(finished):
+    assert final_answer("it is \\boxed{12}, or", finished, thought_open=True) is None
+    assert final_answer("it</think>\\boxed{12}", finished, thought_open=True) == "12"
+
+
+def test_a_completion_that_was_cut_off_without_an_end_of_a_thought_has_no_answer():
     assert final_answer("so it is \\boxed{12}, or", finished=False) is None
 
 
@@ -36,20 +47,47 @@ def test_an_endless_box_is_no_answer():
 
 
 @pytest.mark.parametrize(
-    "answer", ["8+9-4-6", "8 + 9", "3\\times 4", "2^{3}", "14/2", "(8)-(1)", "7=8-1"]
+    ("text", "reference", "answer"),
+    [
+        ("\\boxed{2} and \\boxed{3}", "2,3", "2, 3"),
+        ("<think>\\boxed{9}</think>\\boxed{2} and \\boxed 3", "2, 3", "2, 3"),
+        ("\\boxed{2} and \\boxed{3}", "\\{2,3\\}", "2, 3"),
+        ("\\boxed{2} and \\boxed{3}", "3", "3"),
+        ("\\boxed{2}, \\boxed{3}, \\boxed{5}", "2,3", "5"),
+        ("\\boxed{2,3} or \\boxed{2,5}", "2,3", "2,5"),
+        ("\\boxed{2} or \\boxed{2,3}", "2,3", "2,3"),
+        ("\\boxed{2,5}, \\boxed{3}", "2,3", "3"),
+        ("\\boxed{2} and \\boxed{3}", "(2,3)", "3"),  # a point, not a list
+        ("\\boxed{1} and \\boxed{000}", "1,000", "000"),
+        ("\\boxed{2} and \\boxed{3} and \\boxed{", "2,3", None),
+    ],
 )
-def test_the_unevaluated_question_is_no_answer_to_it(answer):
-    """math-verify finds 8+9-4-6 equal to 7: copying the question would be a perfect reward hack."""
-    assert is_unevaluated(answer, "7")
+def test_boxes_are_a_list_only_where_there_are_as_many_as_the_reference_has_elements(
+    text, reference, answer
+):
+    assert final_answer(text, reference=reference) == answer
+
+
+@given(st.lists(st.integers(0, 99), min_size=2, max_size=6), st.integers(2, 6))
+def test_more_boxes_or_fewer_than_the_list_has_elements_count_as_the_last_one(found, size):
+    text = " or ".join(f"\\boxed{{{each}}}" for each in found)
+    answer = final_answer(text, reference=",".join(map(str, range(size))))
+    assert answer == (", ".join(map(str, found)) if len(found) == size else str(found[-1]))
 
 
 @pytest.mark.parametrize(
-    "answer", ["7", "-7", "+7", "7.0", "x=7", "8-1=7", "1,007", "7^\\circ", "\\text{7}"]
+    ("text", "expected"),
+    [
+        ("2,3", ["2", "3"]),
+        ("\\{1, (2,3)\\}", ["1", "(2,3)"]),
+        ("\\left\\{ 1, 2 \\right\\}", ["1", "2"]),
+        ("(2,3)", ["(2,3)"]),
+        ("1,000", ["1000"]),
+        ("1{,}000{,}000, 5", ["1000000", "5"]),
+        ("\\frac{1}{2}, f(1,2)", ["\\frac{1}{2}", "f(1,2)"]),
+        ("2 \\text{ and } 3", ["2", "3"]),
+        ("", [""]),
+    ],
 )
-def test_a_value_is_an_answer(answer):
-    assert not is_unevaluated(answer, "7")
-
-
-def test_a_formula_may_answer_a_formula():
-    assert not is_unevaluated("x^2+1", "1+x^2")
-    assert not is_unevaluated("\\frac{1}{2}", "0.5")
+def test_elements_are_what_stands_between_the_commas_outside_of_brackets(text, expected):
+    assert elements(text) == expected

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 
 from openrs_core.boxed import LONGEST
 from openrs_core.recipe.scorer import LanguageSection
-from services.scorer.answer import final_answer, is_tower, is_unevaluated
+from services.scorer.answer import final_answer
+from services.scorer.comparison import is_tower
+from services.scorer.elements import elements
+from services.scorer.number import are_numbers, is_number, scientific
 from services.scorer.rewards.form import has_format, reasoning_steps, tag_count
 from services.scorer.rewards.language import language_share
 from services.scorer.rewards.prose import prose
+from services.scorer.span import is_copied
 from tests.hostile import MEGABYTE, WHOLE
 
 QUICK_SECONDS = 1.0
@@ -36,6 +40,7 @@ TEXTS = {
 def test_a_megabyte_is_looked_at_in_no_time(text):
     begun = time.process_time()
     answer = final_answer(text)
+    final_answer(text, reference="1,2")
     has_format(text, "think_then_box")
     has_format(text, "one_think_end")
     tag_count(text)
@@ -45,14 +50,24 @@ def test_a_megabyte_is_looked_at_in_no_time(text):
     assert answer is None or len(answer) <= LONGEST
 
 
-@pytest.mark.parametrize(
-    "piece", ["7 ", "7" + " " * 99, " ", "7,", "=", "^{", "!", "! ", "(", "**{"]
-)
+ANSWER_PIECES = [
+    "7 ", "7" + " " * 99, " ", "7,", "=", "^{", "!", "! ", "(", "**{", "1,000", "{,}", ",000", "$",
+    "\\frac{1}{", "\\frac 1 1", "\\text{", "\\text{a}^", "\\left\\{", "\\times10^{", "\\,",
+    "^\\circ", "_{1}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", ANSWER_PIECES)
 def test_the_longest_answer_is_looked_at_in_no_time(piece):
     answer = (piece * LONGEST)[:LONGEST]
+    problem = (piece * MEGABYTE)[:MEGABYTE]
     begun = time.process_time()
-    is_unevaluated(answer, "7" * 65_536)
+    are_numbers(answer)
+    is_number(answer)
+    scientific(answer)
+    elements(answer)
     is_tower(answer)
+    is_copied(answer, problem, answer[1:])
     assert time.process_time() - begun < QUICK_SECONDS
 
 
