@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from openrs_core.recipe.section import CosineReward, Positive, PositiveInt, Section, Weight
 
@@ -41,3 +41,13 @@ class ScorerSection(Section):
     was too slow: many times `cpu_seconds`, to bear other work on it."""
     memory_mib: Annotated[int, Field(ge=256)] = 2048
     """Address space of one verifier; beyond, the verdict is `timeout`."""
+
+    @model_validator(mode="after")
+    def _patient(self) -> "ScorerSection":
+        """Refuse a deadline that a calculation which is allowed cannot meet."""
+        if self.deadline_seconds <= self.cpu_seconds:
+            raise ValueError(
+                f"deadline_seconds is {self.deadline_seconds:g}, but an answer may cost cpu_seconds "
+                f"= {self.cpu_seconds:g} of processor time; make it several times that"
+            )
+        return self
