@@ -48,6 +48,6 @@ class ScorerSection(Section):
         if self.deadline_seconds <= self.cpu_seconds:
             raise ValueError(
                 f"deadline_seconds is {self.deadline_seconds:g}, but an answer may cost cpu_seconds "
-                f"= {self.cpu_seconds:g} of processor time; make it several times that"
+                f"= {self.cpu_seconds:g} of processor time; give several times that"
             )
         return self
