@@ -47,7 +47,7 @@ class ScorerSection(Section):
         """Refuse a deadline that a calculation which is allowed cannot meet."""
         if self.deadline_seconds <= self.cpu_seconds:
             raise ValueError(
-                f"deadline_seconds is {self.deadline_seconds:g}, but an answer may cost cpu_seconds "
-                f"= {self.cpu_seconds:g} of processor time; give several times that"
+                f"deadline_seconds is {self.deadline_seconds:g}, but an answer may cost "
+                f"cpu_seconds = {self.cpu_seconds:g} of processor time; give several times that"
             )
         return self
