@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from openrs_core.recipe.section import (
     CosineReward,
@@ -124,6 +124,16 @@ class ScorerSection(Section):
                     "own: 'module:function'"
                 )
         return weights
+
+    @model_validator(mode="after")
+    def _patient(self) -> "ScorerSection":
+        """Refuse a deadline that a calculation which is allowed cannot meet."""
+        if self.deadline_seconds <= self.cpu_seconds:
+            raise ValueError(
+                f"deadline_seconds is {self.deadline_seconds:g}, but an answer may cost "
+                f"cpu_seconds = {self.cpu_seconds:g} of processor time; give several times that"
+            )
+        return self
 
     @property
     def own_rewards(self) -> list[str]:

@@ -55,8 +55,8 @@ class Renderer:
         return len(self.tokens(problem)) > self._data.max_prompt_tokens
 
     def _opens_thought(self) -> bool:
-        text = self._rendered("1", tokenize=False)
-        return isinstance(text, str) and text.rstrip().endswith(THINK_START)
+        text: str = self._rendered("1", tokenize=False)
+        return text.rstrip().endswith(THINK_START)
 
     def _rendered(self, problem: str, **options: Any) -> Any:
         messages = [{"role": "user", "content": problem}]

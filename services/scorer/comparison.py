@@ -28,6 +28,12 @@ PLACES = 6
 # A power in an exponent, or factorials of factorials.
 _TOWER = re.compile(r"(?:\^|\*\*)\s*[{(][^{}^*]*(?:\^|\*\*)|!\s*\)?\s*!\s*\)?\s*!")
 
+# Numbers in bold or Roman type, perhaps in brackets, are letters to math-verify.
+_SET_NUMBER = re.compile(
+    r"\\(?:text|textbf|textit|mathbf|mathrm|boldsymbol)"
+    r"\{\s*(?:([-+]?[\d,]*\.?\d+)|\(([-+]?[\d,]*\.?\d+)\))\s*\}"
+)
+
 _EXPONENT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([-+]?\d+)(?!\w)")
 
 
@@ -117,14 +123,14 @@ class _GivingUp:
 def _parse(answer: str) -> list[Any]:
     r"""What math-verify reads: an expression, if it finds one, and the text it made of it.
 
-    It takes the e of 4.8e4 for Euler's number, and any two products with small powers of ten for
-    equal: so a multiple of a power of ten is made a decimal.
+    It takes any two products with small powers of ten for equal: so a multiple of a power of ten
+    is made a decimal.
     """
     from math_verify import LatexExtractionConfig, parse
     from sympy import Float
 
     config = [LatexExtractionConfig(boxed_match_priority=0)]
-    plain = _EXPONENT.sub(r"\1\\times 10^{\2}", answer.strip().strip("$"))
+    plain = _legible(answer)
     boxed = plain if "\\boxed{" in plain else f"\\boxed{{{plain}}}"
     found: list[Any] = parse(
         boxed, extraction_config=config, parsing_timeout=None, raise_on_error=True
@@ -132,3 +138,10 @@ def _parse(answer: str) -> list[Any]:
     if found and (power := scientific(_text(found))):
         found[0] = Float(power)
     return found
+
+
+def _legible(answer: str) -> str:
+    """The answer as math-verify reads it: it takes the e of 4.8e4 for Euler's number."""
+    plain = re.sub(r"(?<!\\)[.,;]+$", "", answer.strip().strip("$").rstrip())
+    plain = _SET_NUMBER.sub(lambda number: number[1] or number[2], plain)
+    return _EXPONENT.sub(r"\1\\times 10^{\2}", plain)

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.timeout(300)
 
 RIGHT = {
     "7": ["7", "7.0", "+7", "(7)", "$7$", "x=7", "8-1=7", "7^\\circ", "\\text{7}", "\\mathbf{7}",
-          "7\\text{ apples}", "7\\%", "007"],
+          "7\\text{ apples}", "7\\%", "007",
+          "7.", "\\textbf{(7) }", "\\textbf{7}"],
     "120": ["120\\text{ cm}^2", "120\\ \\mathrm{cm}^{2}", "\\$120", "120.0", "1.2\\times10^2"],
     "9.8": ["9.8\\ \\text{m/s}^2", "\\frac{49}{5}", "9\\frac{4}{5}"],
     "10": ["10\\text{ m}^3", "10\\,\\mathrm{kg\\cdot m/s^2}", "10 \\text{ miles per hour}"],
@@ -35,7 +36,7 @@ RIGHT = {
     "2\\sqrt{3}": ["\\sqrt{12}", "2\\sqrt3"],
     "\\frac{\\pi}{4}": ["\\pi/4", "\\frac{1}{4}\\pi"],
     "x^2+1": ["1+x^2", "f(x)=x^2+1"],
-    "\\text{(C)}": ["C", "\\text{C}"],
+    "\\text{(C)}": ["C", "\\text{C}", "\\textbf{(C)}"],
     "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}": ["\\begin{pmatrix}1\\\\2\\end{pmatrix}"],
 }  # fmt: skip
 

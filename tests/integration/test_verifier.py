@@ -104,7 +104,7 @@ def test_an_answer_that_eats_memory_is_a_timeout(pool):
 
 def test_a_verifier_that_does_nothing_until_its_deadline_says_nothing_about_the_answer():
     """As one that gets no processor on a busy machine."""
-    pool = VerifierPool(ScorerSection(workers=1, deadline_seconds=0.5))
+    pool = VerifierPool(ScorerSection(workers=1, cpu_seconds=0.1, deadline_seconds=0.5))
     assert pool.begin(time.sleep, 3600).result() == "error"
     pool.close()
 

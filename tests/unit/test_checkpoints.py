@@ -275,7 +275,7 @@ def test_a_checkpoint_of_another_openrs_is_refused_by_name_and_not_passed_over(t
     inventory.write(path)
     kept = checkpoints(tmp_path)
     assert kept.newest() == path
-    with pytest.raises(RunError, match="has format 1, this openrs reads 3: go on with the openrs"):
+    with pytest.raises(RunError, match="has format 1, this openrs reads 4: go on with the openrs"):
         kept.load(path, "f")
 
 

@@ -34,6 +34,14 @@ def test_an_evaluation_is_the_mean_over_problems():
     assert not evaluation.pending
 
 
+def test_a_prompt_says_what_its_problem_says_about_the_thought():
+    problems = [Problem("p", "1+6?", (1, 2), "7", thought_open=each) for each in (True, False)]
+    evaluation = Evaluation(load(TOY), problems)
+    evaluation.begin(Policy(1, 0), now=0.0)
+    opened = [prompt.thought_open for prompt in evaluation.next_prompts(alone=True)]
+    assert opened == [True, False] * 2, "sampled and greedy"
+
+
 def test_an_evaluation_leaves_room_for_training():
     """Beside training, no more than a step's worth of it is in flight."""
     evaluation = an_evaluation(problems=500)

@@ -20,14 +20,18 @@ TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
 
 
 class CharacterTokenizer:
-    """One token per character; no template."""
+    """One token per character; no template but what a prompt ends with."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: str = "") -> None:
+        self.end = end
         self.rendered: list[str] = []
 
-    def apply_chat_template(self, conversation, **_options):
+    def apply_chat_template(self, conversation, *, tokenize, **_options):
+        text = "".join(message["content"] for message in conversation) + self.end
+        if not tokenize:
+            return text
         self.rendered.append(conversation[-1]["content"])
-        return [ord(c) for message in conversation for c in message["content"]]
+        return [ord(c) for c in text]
 
 
 def some_problems(count: int) -> list[Problem]:
@@ -77,6 +81,15 @@ def test_problems_are_read_from_json_lines(tmp_path):
     assert train(path).at(0) == Problem("a", "1+1?", tuple(map(ord, "1+1?")), "2")
 
 
+@pytest.mark.parametrize(
+    ("end", "is_open"),
+    [("<think>\n", True), ("<think>", True), ("<think>\n\n</think>\n\n", False), ("", False)],
+)
+def test_a_problem_says_whether_the_template_opens_a_thought(tmp_path, end, is_open):
+    path = write(tmp_path / "train.jsonl", a_row(1, problem="What is <think>"))
+    assert train(path, CharacterTokenizer(end)).at(0).thought_open is is_open
+
+
 def test_a_row_without_an_id_is_called_by_its_number(tmp_path):
     path = write(tmp_path / "train.jsonl", a_row(0), a_row(1, id=None), a_row(2, id="x" * 2000))
     assert [problem.prompt_id for problem in train(path).first(9)] == ["1", "2", "3"]
@@ -121,8 +134,9 @@ def test_what_is_not_measured_is_never_too_long(problem, system, most):
     """The bound by bytes holds for a tokenizer whose every token is one byte: the worst."""
 
     class Bytes:
-        def apply_chat_template(self, conversation, **_options):
-            return list("".join(f"<{m['role']}>{m['content']}" for m in conversation).encode())
+        def apply_chat_template(self, conversation, *, tokenize, **_options):
+            text = "".join(f"<{m['role']}>{m['content']}" for m in conversation)
+            return list(text.encode()) if tokenize else text
 
     data = DataSection(train="toy", system_prompt=system, max_prompt_tokens=most)
     renderer = Renderer(data, Bytes())

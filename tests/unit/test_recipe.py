@@ -76,6 +76,11 @@ def test_a_ratio_that_the_loss_does_not_have_is_refused():
         load(TOY, pair)
 
 
+def test_a_deadline_that_a_permitted_calculation_cannot_meet_is_refused():
+    with pytest.raises(RecipeError, match="scorer: deadline_seconds is 5, but an answer may cost"):
+        load(TOY, ["scorer.deadline_seconds=5"])
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(RecipeError, match=r"nowhere\.toml: No such file"):
         load("nowhere.toml")
