@@ -28,6 +28,8 @@ STABLE = (
     "learner.max_grad_norm=0.5",
     "learner.groups_per_step=16",
     "learner.group_size=8",
+    "scorer.weights.overlong=0.5",
+    "scorer.overlong.share=0.25",
     "curriculum.enabled=true",
 )
 """The options of recipes/open_rs_stable.toml, with half its groups."""
@@ -54,6 +56,7 @@ ARMS = (
 )
 
 MORE = (
+    Arm("overlong 0.5", ("scorer.weights.overlong=0.5", "scorer.overlong.share=0.25")),
     Arm("truncated masked", ("algorithm.truncated=masked",)),
     Arm("80/20", ("algorithm.top_entropy_share=0.2",)),
     Arm("adaptive entropy", ("algorithm.entropy_target=0.2",)),
