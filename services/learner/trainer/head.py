@@ -3,14 +3,15 @@
 It runs in float32, on a chunk of tokens at a time, so that [tokens x vocabulary] is never held. A
 chunk's logits are made anew for the backward pass, which needs one softmax of them:
 
-    p_j               probability of token j, softmax of the logits l at the temperature
+    l                    logits over the temperature
+    p_j                  probability of token j, softmax of l
     d log p_c / d l_j    1[j = c] - p_j
-    H                 entropy, - sum_j p_j log p_j
-    d H / d l_j       - p_j (log p_j + H)
+    H                    entropy, - sum_j p_j log p_j
+    d H / d l_j          - p_j (log p_j + H)
 
 On a GPU the products of a bfloat16 model are computed in TF32 (decision 0028). A value of bfloat16
 has 8 significant bits and TF32 keeps 11, so hidden states and weights lose nothing: the logits are
-those of float32, but for the order of a sum. The backward pass multiplies a float32 gradient, whose
+those of float32, but for how a sum is rounded. The backward pass multiplies a float32 gradient, whose
 values TF32 rounds by up to 2^-10 of each. They are multiplied by hidden states or weights that
 bfloat16 has rounded by up to 2^-8, and the results are rounded to bfloat16 again. For a model in
 float32 nothing is computed in TF32.
