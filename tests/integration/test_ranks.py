@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from openrs_core.errors import RunError
 from openrs_core.lifecycle import EXIT_FORCED, Settings, running
 from services.learner.step import StepStats
 from services.learner.trainer.deepspeed import DeepSpeedTrainer
@@ -49,6 +50,8 @@ class Trainer(DeepSpeedTrainer):
     def _backward(self, *arguments) -> None:
         if self.steps == 2 and self.fault == "raise":
             raise MemoryError("out of memory, so to speak")
+        if self.steps == 2 and self.fault == "mend":
+            raise RunError("the user can mend it")
         super()._backward(*arguments)
 
 
@@ -104,6 +107,14 @@ def test_an_error_of_one_rank_is_said_and_ends_both(ranks, tiny_model, rank):
     assert "MemoryError: out of memory, so to speak" in own
     assert f"rank {rank} has ended with exit code 1" in other
     assert "Traceback" not in other
+
+
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2_of_both(ranks, tiny_model):
+    started(ranks, tiny_model, fault="mend")
+    assert ended(ranks) == [2, 2]
+    assert "\nthe user can mend it\n" in ranks.log(0)
+    assert "rank 0 has ended with exit code 2" in ranks.log(1)
+    assert "Traceback" not in ranks.logs
 
 
 @pytest.mark.parametrize("rank", [0, 1])

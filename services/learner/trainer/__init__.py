@@ -13,5 +13,6 @@ totals           what a step's tokens add up to
 guard            the last look at a step, before anything moves
 difference       what a step changed in the weights
 optimizer_state  masters and moments as plain tensors
-ranks            how rank 0 tells the others what to do
+ranks            how the ranks come together, and how rank 0 tells the others what to do
+watch            what ends one rank ends all
 """

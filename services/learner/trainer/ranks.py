@@ -54,25 +54,14 @@ def join(on_stop: Callable[[], None] = lambda: None) -> None:
         RanksError: a rank has not come, or what they sum is wrong. Where they do not get through to
             each other, the process ends.
     """
-    backend, here = "nccl" if torch.cuda.is_available() else "gloo", watch.place()
     if dist.is_initialized():
         return
-    if here.size == 1:
+    backend, here = "nccl" if torch.cuda.is_available() else "gloo", watch.place()
+    if here.size > 1:
+        _join_others(here, backend, on_stop)
+    else:
         os.environ.setdefault("LOCAL_RANK", "0")
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
-        return
-    if backend == "nccl":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    store = _meet(here)
-    with _deadline(here, JOIN_SECONDS, "no connection with rank 0: is there a firewall?"):
-        own = watch.begin(here, store, on_stop)
-    if here.rank > 0:
-        own.heed_signals()
-    with _deadline(here, FIRST_SECONDS, f"no first sum over all ranks: {CHANNELS}"):
-        dist.init_process_group(
-            backend, store=store, rank=here.rank, world_size=here.size, timeout=PATIENCE
-        )
-        _sum_once(here, "cuda" if backend == "nccl" else "cpu")
 
 
 def leave() -> None:
@@ -118,6 +107,21 @@ def _values(sequence: Sequence) -> tuple[Any, ...]:
 
 
 # --- coming together ---------------------------------------------------------------------------
+
+
+def _join_others(here: Place, backend: str, on_stop: Callable[[], None]) -> None:
+    if backend == "nccl":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    store = _meet(here)
+    with _deadline(here, JOIN_SECONDS, "no connection with rank 0: is there a firewall?"):
+        own = watch.begin(here, store, on_stop)
+    if here.rank > 0:
+        own.heed_signals()
+    with _deadline(here, FIRST_SECONDS, f"no first sum over all ranks: {CHANNELS}"):
+        dist.init_process_group(
+            backend, store=store, rank=here.rank, world_size=here.size, timeout=PATIENCE
+        )
+        _sum_once(here, "cuda" if backend == "nccl" else "cpu")
 
 
 def _meet(here: Place) -> Store:
