@@ -142,6 +142,6 @@ def _parse(answer: str) -> list[Any]:
 
 def _legible(answer: str) -> str:
     """The answer as math-verify reads it: it takes the e of 4.8e4 for Euler's number."""
-    plain = re.sub(r"(?<!\\)[.,;]+$", "", answer.strip().strip("$").rstrip())
+    plain = re.sub(r"(?<![\\.,;])[.,;]$", "", answer.strip().strip("$").rstrip())
     plain = _SET_NUMBER.sub(lambda number: number[1] or number[2], plain)
     return _EXPONENT.sub(r"\1\\times 10^{\2}", plain)
