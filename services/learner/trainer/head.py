@@ -13,8 +13,8 @@ On a GPU the products of a bfloat16 model are computed in TF32 (decision 0028). 
 has 8 significant bits and TF32 keeps 11, so hidden states and weights lose nothing: the logits are
 those of float32, but for how a sum is rounded. The backward pass multiplies a float32 gradient,
 whose values TF32 rounds by up to 2^-10 of each. They are multiplied by hidden states or weights
-that bfloat16 has rounded by up to 2^-8, and the results are rounded to bfloat16 again. For a model in
-float32 nothing is computed in TF32.
+that bfloat16 has rounded by up to 2^-8, and so are the results. For a model in float32 nothing is
+computed in TF32.
 """
 
 from collections.abc import Iterator

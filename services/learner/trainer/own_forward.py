@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 from transformers import PreTrainedModel
 
 from openrs_core.errors import RunError
@@ -77,15 +78,15 @@ def _rounding(network: PolicyNetwork, rows: Tensor, logits: Tensor) -> Tensor:
     """How far the log-probability of each token can be off by rounding alone, [N].
 
     A sum of n products in float32 is off by at most n u sum |x_i y_i|, in any order (Higham,
-    Accuracy and Stability of Numerical Algorithms, 3.1; u the unit roundoff): so is each logit, the
-    model's own and ours, over a row of the head. The model's own is then rounded to the model's
-    type. A log-probability is a logit less the logsumexp of all, and each of them moves by no more
-    than the logit that moves most. The sum inside the logsumexp has as many terms as there are
-    tokens; its relative error is the absolute one of its logarithm.
+    Accuracy and Stability of Numerical Algorithms, 3.1; u the unit roundoff), and that sum is at
+    most |x| |y|: so is each logit, the model's own and ours, over a row of the head. The model's
+    own is then rounded to the model's type. A log-probability is a logit less the logsumexp of all,
+    and each of them moves by no more than the logit that moves most. The sum inside the logsumexp
+    has as many terms as there are tokens; its relative error is the absolute one of its logarithm.
     """
-    head = network.model.get_output_embeddings().weight.float()
+    head = network.model.get_output_embeddings().weight
     unit, narrow = (torch.finfo(kind).eps / 2 for kind in (torch.float32, rows.dtype))
-    sizes: Tensor = (rows.float().abs() @ head.abs().T).amax(-1) / network.temperature
-    summed = 2 * rows.shape[-1] * unit * sizes
+    ours, theirs = (vector_norm(each, dim=-1, dtype=torch.float32) for each in (rows, head))
+    summed: Tensor = 2 * rows.shape[-1] * unit * ours * theirs.amax() / network.temperature
     rounded = narrow * logits.abs().amax(-1)
     return 2 * (summed + rounded) + 2 * len(head) * unit
