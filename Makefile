@@ -93,6 +93,11 @@ bench-scorer: install        ## what the scorer's loop costs beside its verifier
 bench-heap: install          ## does the learner's memory grow because something is never freed?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_heap.py
 
+.PHONY: study
+NAME ?= all
+study: install               ## what a choice of learning does: NAME=staleness, stabilisers, shapes, experiments or all
+	PYTHONPATH=. $(BIN)/python -m benchmarks.studies $(NAME)
+
 .PHONY: chaos
 chaos: install               ## kill anything, at any time, then audit; SEED=n; about 9 minutes
 	PYTHONPATH=. $(BIN)/python -m tests.chaos --seed $(SEED)
@@ -105,6 +110,10 @@ soak: install                ## does anything grow that should not?
 .PHONY: pictures
 pictures: install            ## the terminal pictures of docs/first-run.md; needs tmux
 	$(BIN)/python docs/make_pictures.py
+
+.PHONY: reward-pictures
+reward-pictures: install     ## the pictures of docs/rewards.md
+	$(BIN)/python docs/make_rewards.py
 
 lock: install                ## resolve anew and rewrite locks/
 	$(BIN)/python locks/refresh.py

@@ -12,6 +12,7 @@ OpenRSError
 │   └── SupersededError      superseded, and no longer in Redis
 ├── RecordError          text that is no line of a run's record
 ├── FullError            Redis has no memory left for more work
+├── RanksError           another rank of the learner is missing, or cannot be reached
 ├── StoppedError         told to stop while Redis was away
 └── ProtocolError        a process broke the rules of the ring: a bug of ours
 """
@@ -61,6 +62,10 @@ class RecordError(OpenRSError):
 
 class FullError(OpenRSError):
     """Redis has reached its `maxmemory`: nothing was written, and nothing was lost."""
+
+
+class RanksError(OpenRSError):
+    """Another rank of the learner has not come, or there is no sound way to it."""
 
 
 class StoppedError(OpenRSError):

@@ -8,7 +8,8 @@
 The first SIGTERM or SIGINT sets `stop`: the loop ends after its current turn; a process that is
 still loading ends there and then. The second ends it at once, with exit code 130. An error that the
 user can mend (a UserError, a Redis that refuses the process, a full disk) leaves one line and exit
-code 2. A Redis that is already full at the start leaves one line and exit code 1.
+code 2. A Redis that is already full at the start, and a rank of the learner that does not come,
+leave one line and exit code 1.
 """
 
 import ctypes
@@ -28,7 +29,14 @@ from types import FrameType
 import redis
 
 from openrs_core import log, metrics
-from openrs_core.errors import FullError, RunError, StoppedError, UserError, is_disk_full
+from openrs_core.errors import (
+    FullError,
+    RanksError,
+    RunError,
+    StoppedError,
+    UserError,
+    is_disk_full,
+)
 from openrs_core.memory import heap, keep_freed_memory
 from openrs_core.ring.address import refusal
 
@@ -117,6 +125,8 @@ def _explained(role: str, error: Exception) -> tuple[str, int]:
         line = str(error)
     elif isinstance(error, FullError | redis.OutOfMemoryError):
         code, line = EXIT_FAULT, f"{role}: Redis is full, raise its maxmemory: {error}"
+    elif isinstance(error, RanksError):
+        code, line = EXIT_FAULT, f"{role}: {error}"
     elif reason := refusal(error):
         line = f"{role}: Redis: {reason}"
     elif isinstance(error, OSError) and is_disk_full(error):
@@ -129,9 +139,12 @@ def _explained(role: str, error: Exception) -> tuple[str, int]:
 
 
 def _listen(stop: Stop) -> None:
+    told = threading.Event()  # beside `stop`, which another rank of the learner may set
+
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if told.is_set():
             os._exit(EXIT_FORCED)
+        told.set()
         logger.info("%s: stopping", signal.Signals(number).name)
         stop.set()
         if not stop.looping:

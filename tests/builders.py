@@ -89,6 +89,7 @@ def step_stats(**changes: Any) -> StepStats:
     """Of a step that was made, by a learner that computes just as its sampler does."""
     facts: dict[str, Any] = {
         "loss": 0.5, "grad_norm": 1.0, "entropy": 1.0, "mismatch_kl": 0.0, "ratio_max": 1.0,
+        "log_ratio_mean": 0.0, "log_ratio_max": 0.0,
         "clipped": 0.0, "clipped_positive": 0.0, "clipped_negative": 0.0, "outside": 0.0,
         "ess": 1.0, "tokens": 8,
     }  # fmt: skip
@@ -100,8 +101,9 @@ def a_step(version: int, incarnation: int = 1) -> StepLine:
         version=version, incarnation=incarnation, reward=0.5, components={"accuracy": 0.5},
         accuracy=0.5, completion_tokens=9.0, truncated=0.0, staleness_max=1, staleness_mean=0.5,
         completions=8, lr=1e-6, loss=0.1, grad_norm=1.0, entropy=1.0, mismatch_kl=0.0,
-        ratio_max=1.0, clipped=0.0, clipped_positive=0.0, clipped_negative=0.0, outside=0.0,
-        ess=1.0, tokens=72, scored=nothing_scored(),
+        log_ratio_mean=0.0, log_ratio_max=0.0, ratio_max=1.0,
+        clipped=0.0, clipped_positive=0.0, clipped_negative=0.0, outside=0.0, ess=1.0,
+        tokens=72, scored=nothing_scored(),
         seconds=Spent(collect=1.0, train=2.0, publish=0.0), groups=(),
     )  # fmt: skip
 

@@ -32,6 +32,7 @@ class FakeTrainer(FakeSaves):
         self.norms = iter(norms)
         self.batches: list[list[Sequence]] = []
         self.entropy_weights: list[float] = []
+        self.log_ratio_mean = 0.0
         self.resets: list[int] = []
         """After so many calls of `train` the reference was reset."""
 
@@ -42,7 +43,9 @@ class FakeTrainer(FakeSaves):
         self.entropy_weights.append(entropy_weight)
         norm = next(self.norms)
         skipped = "spike" if norm > norm_limit else ""
-        return step_stats(loss=0.1, grad_norm=norm, skipped=skipped)
+        return step_stats(
+            loss=0.1, grad_norm=norm, skipped=skipped, log_ratio_mean=self.log_ratio_mean
+        )
 
     def reset_reference(self) -> None:
         self.resets.append(len(self.batches))

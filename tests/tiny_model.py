@@ -1,6 +1,7 @@
 """A model small enough to test with: random Qwen2, tied embeddings, the toy tokenizer.
 
 write_tiny_model   -> a Hugging Face directory
+write_random_model -> another, of any architecture of transformers, without a tokenizer
 tiny_recipe        -> a recipe that names it
 """
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from openrs_core.recipe.file import parse
 from openrs_core.recipe.training import TrainingRecipe
@@ -43,6 +44,24 @@ def write_tiny_model(
     )
     Qwen2ForCausalLM(config).to(dtype).save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    return str(directory)
+
+
+def write_random_model(
+    directory: Path, kind: str, *, dtype: torch.dtype = torch.float32, **keys: Any
+) -> str:
+    """The architecture by the name its configuration has; biases are not 0, as they begin."""
+    config = AutoConfig.for_model(
+        kind, vocab_size=100, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=64,
+        pad_token_id=0, bos_token_id=None, eos_token_id=1, **keys,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter)
+    model.to(dtype).save_pretrained(directory)
     return str(directory)
 
 

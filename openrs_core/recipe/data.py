@@ -12,7 +12,8 @@ SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 """Files that are read."""
 
 _WORD = r"(\w[\w.-]*)"
-_HUB = re.compile(rf"(\w[\w.-]*/\w[\w.-]*)(?:/{_WORD})?(?::{_WORD})?")
+_PART = r"\w[\w.-]*(?:\[-?\d*%?:-?\d*%?\])?"
+_HUB = re.compile(rf"(\w[\w.-]*/\w[\w.-]*)(?:/{_WORD})?(?::({_PART}(?:\+{_PART})*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,13 @@ class Source:
     config: str = ""
     """Of a data set that has several; empty: its only one."""
     split: str = ""
-    """Of a data set; empty: the one that goes with what it is for."""
+    """Of a data set, or slices of its splits, as `datasets` writes them; empty: the one that goes
+    with what it is for."""
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that `split` takes from."""
+        return [part.partition("[")[0] for part in self.split.split("+") if part]
 
 
 def source(text: str) -> Source:
@@ -46,7 +53,7 @@ def source(text: str) -> Source:
         return Source("hub", *(part or "" for part in found.groups()))
     raise ValueError(
         f"give a file ({', '.join(SUFFIXES)}), a hub data set owner/name or owner/name:split "
-        "(owner/name/config:split where it has several), or toy"
+        "(owner/name/config:split where it has several; split may be slices: train[:100]), or toy"
     )
 
 
@@ -64,7 +71,7 @@ class DataSection(Section):
 
     train: Annotated[str, AfterValidator(_checked)]
     """A `.jsonl`, `.json` (both also `.gz`) or `.parquet` file, a hub data set `owner/name` or
-    `owner/name:split` (without one: `train`); `toy` is the embedded task."""
+    `owner/name:split` (without one: `train`; slices: `train[100:]`); `toy` is the embedded task."""
     held_out: Annotated[str, AfterValidator(_checked_or_empty)] = ""
     """The problems of the evaluation, never trained on; the same forms. A hub data set without a
     split: `test`, else `validation`. Empty: no evaluation."""

@@ -28,8 +28,8 @@ class LearnerSection(Section):
     """No token is trained on whose policy is more optimizer steps behind; 0 is on-policy."""
     on_straggler: Literal["wait", "drop"] = "wait"
     """Wait for a group before it would pass the bound, or drop and issue it again."""
-    lr: Positive = 1e-6
-    """Peak learning rate."""
+    lr: NotNegative = 1e-6
+    """Peak learning rate. With 0 the policy stays as it is (see `openrs drift`)."""
     warmup_steps: Count = 10
     """Steps of linear warm-up."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -50,7 +50,8 @@ class LearnerSection(Section):
     tokens_per_micro_batch: PositiveInt = 16384
     """Prompt and completion tokens computed at once by one rank."""
     packing: Literal["padded", "packed"] = "padded"
-    """Sequences in rows, or one behind another (for long ones of mixed length, on GPUs)."""
+    """Sequences in rows, or one behind another (for long ones of mixed length; on GPUs this needs
+    flash-attn)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, smaller."""
     zero_stage: Literal[1, 2, 3] = 1

@@ -8,13 +8,13 @@ The papers' trainers are synchronous: there the ratio is 1 but for their several
 batch. Here staleness moves it, and `clip` takes the gradient of tokens that moved too far.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Preset = Literal["", "grpo", "dr_grpo", "dapo", "rloo", "reinforce_pp", "gspo", "open_rs"]
 
 Keys = Mapping[str, Any]
-"""Section and key, with a point between them -> value."""
+"""Sections and key, with points between them -> value."""
 
 _SYMMETRIC: Keys = {
     "algorithm.loss": "clip",
@@ -48,9 +48,12 @@ PRESETS: Mapping[str, Keys] = {
         "algorithm.advantage_scale": "none",
         "algorithm.kl_weight": 0.0,
     },
-    # DAPO, arXiv 2503.14476: clip higher, mean of tokens; its soft punishment of overlong
-    # completions is a reward (`scorer.weights`)
+    # DAPO, arXiv 2503.14476: clip higher, mean of tokens, soft punishment of overlong completions.
+    # There a right answer is worth 2 more than a wrong one, here 1: so half the punishment
     "dapo": {
+        "scorer.weights.accuracy": 1.0,
+        "scorer.weights.overlong": 0.5,
+        "scorer.overlong.share": 0.2,
         "algorithm.loss": "clip",
         "algorithm.clip_low": 0.2,
         "algorithm.clip_high": 0.28,
@@ -116,14 +119,23 @@ def filled(table: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(table)
     keys = PRESETS.get(name, {}) if isinstance(name, str) else {}
     for dotted, value in keys.items():
-        section, _, key = dotted.partition(".")
-        given = found.get(section, {})
-        if not isinstance(given, Mapping):
+        *sections, key = dotted.split(".")
+        inner = _opened(found, sections)
+        if inner is None:
             return found  # not a section: said where it is validated
-        if key in given and given[key] != value:
+        if inner.setdefault(key, value) != value:
             raise ValueError(
                 f"preset is {name!r}, which has {dotted} = {value!r}, but {dotted} is "
-                f"{given[key]!r}; leave out one of them"
+                f"{inner[key]!r}; leave out one of them"
             )
-        found[section] = {**given, key: value}
     return found
+
+
+def _opened(table: dict[str, Any], sections: Sequence[str]) -> dict[str, Any] | None:
+    """A table within tables, each copied on the way; None where something else is in the way."""
+    for name in sections:
+        inner = table.get(name, {})
+        if not isinstance(inner, Mapping):
+            return None
+        table[name] = table = dict(inner)
+    return table

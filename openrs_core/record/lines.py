@@ -110,6 +110,10 @@ class StepLine:
     """Nats."""
     mismatch_kl: float
     """k3 of learner against behaviour policy, nats."""
+    log_ratio_mean: float
+    """Mean |log ratio| of learner and behaviour policy, nats."""
+    log_ratio_max: float
+    """And the largest."""
     ratio_max: float
     """Largest importance ratio."""
     clipped: float

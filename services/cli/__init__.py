@@ -17,7 +17,7 @@ from openrs_core.ring.address import refusal
 from services.cli import files, look, ring
 
 COMMANDS = (
-    ring.up, ring.sampler, ring.scorer, ring.learner,
+    ring.up, ring.drift, ring.sampler, ring.scorer, ring.learner,
     look.config, files.toy, look.weights, files.export,
 )  # fmt: skip
 """In the order in which `--help` lists them; `dead`, a group, comes last."""

@@ -1,4 +1,4 @@
-"""Commands that start processes: `up` the whole ring, `sampler`, `scorer`, `learner` one each."""
+"""Commands that start processes: `up` and `drift` all, `sampler`, `scorer`, `learner` one each."""
 
 import os
 import socket
@@ -57,6 +57,26 @@ def up(
     sys.exit(main(recipe, values(overrides, strict=strict), plan))
 
 
+def drift(
+    recipe: RecipeArgument,
+    steps: Annotated[int, typer.Option(min=1, help="How many steps are measured.")] = 20,
+    redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
+    runs: RunsDirectory = Path("runs"),
+    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
+    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
+    overrides: Overrides = None,
+) -> None:
+    """Measure how far sampler and learner differ: the ring with a learning rate of 0."""
+    from services.supervisor.drift import main
+    from services.supervisor.main import Plan
+
+    plan = Plan(
+        run=f"drift-{os.getpid()}", redis_url=redis, runs=runs, samplers=samplers,
+        scorers=scorers, resume=False, restarts=0,
+    )  # fmt: skip
+    sys.exit(main(recipe, overrides or [], plan, steps))
+
+
 def sampler(
     recipe: RecipePath,
     run: Run,
@@ -83,6 +103,14 @@ def scorer(
     metrics_port: MetricsPort = None,
     metrics_address: MetricsAddress = "127.0.0.1",
     log_format: LogFormat = "plain",
+    rewards: Annotated[
+        Path | None,
+        typer.Option(
+            "--rewards",
+            help="Where modules with rewards of your own lie, beside the working directory; "
+            "default: the recipe's directory.",
+        ),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Score completions with math-verify; needs neither torch nor a GPU."""
@@ -90,7 +118,7 @@ def scorer(
 
     name = name or _own_name("scorer")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings)
+    main(load(recipe, overrides or []), settings, rewards or recipe.parent)
 
 
 def learner(

@@ -146,20 +146,25 @@ def _there(wanted: list[str], names: list[str]) -> list[str]:
 
 def _hub(source: Source, split: Split, wanted: list[str]) -> Iterator[Columns]:
     """A data set of the Hugging Face hub, or of its cache."""
+    chosen = _split(source, split, list(_loaded(source, split, None)))
+    rows = _loaded(source, split, chosen)
+    columns = _there(wanted, rows.column_names)
+    for table in rows.select_columns(columns).with_format("arrow").iter(BATCH):
+        yield from table.to_pylist()
+
+
+def _loaded(source: Source, split: Split, chosen: str | None) -> Any:
+    """Some splits of a data set as one table; None: all, by name."""
     from datasets import load_dataset
 
     try:
-        found = load_dataset(source.name, source.config or None)
+        return load_dataset(source.name, source.config or None, split=chosen)
     except Exception as error:
         reason = " ".join(str(error).split())[:500]
         raise RunError(
             f"data.{split} is {source.name!r}: neither the hub nor its cache gives such a data set "
             f"({type(error).__name__}: {reason}); give a file, or a hub id owner/name"
         ) from error
-    rows = found[_split(source, split, list(found))]
-    columns = _there(wanted, rows.column_names)
-    for table in rows.select_columns(columns).with_format("arrow").iter(BATCH):
-        yield from table.to_pylist()
 
 
 def _split(source: Source, split: Split, there: list[str]) -> str:
@@ -168,11 +173,14 @@ def _split(source: Source, split: Split, there: list[str]) -> str:
     Raises:
         RunError: naming those that are there.
     """
-    defaults = ["train"] if split == "train" else ["test", "validation"]
-    wanted = [source.split] if source.split else defaults
-    for name in wanted:
-        if name in there:
-            return name
+    if source.split:
+        wanted = source.splits
+        if set(wanted) <= set(there):
+            return source.split
+    else:
+        wanted = ["train"] if split == "train" else ["test", "validation"]
+        if found := next((name for name in wanted if name in there), ""):
+            return found
     raise RunError(
         f"data.{split} is {source.name!r}: it has no split {' or '.join(map(repr, wanted))}, but "
         f"{', '.join(map(repr, there))}; name one: owner/name:split"

@@ -4,11 +4,17 @@ import math
 from pathlib import Path
 from typing import Any
 
+from openrs_core.errors import RunError
 from openrs_core.recipe.learner import LearnerSection
 from services.learner.step import StepStats
 
 SHARE = 0.1
 """What the newest step counts in the moving average: it looks back about ten steps."""
+
+FARTHEST = 0.2
+"""Mean |log pi - log mu| up to which sampler and learner may be the same model. Rounding gives 1e-5
+in float32 and about 0.01 in bfloat16, an 8-bit sampler some hundredths; another model, or a part of
+the model that one of the two leaves out, gives 0.5 and more."""
 
 SETTLING_STEPS = 5
 """Steps before the average is good enough to judge by; the first ones differ most."""
@@ -23,6 +29,27 @@ class Health:
         """Moving average of the gradient norms of the steps that were made."""
         self._made = 0
         self._in_a_row = 0
+        self._is_compared = False
+
+    def compare(self, stats: StepStats, staleness: int) -> None:
+        """Look once, at the first step whose tokens were all drawn by the policy it trained.
+
+        With a learning rate of 0 nothing can be spoilt: then how far they differ is measured.
+
+        Raises:
+            RunError: sampler and learner do not compute the same model.
+        """
+        if self._is_compared or staleness or not self._rules.lr:
+            return
+        self._is_compared = True
+        if stats.log_ratio_mean > FARTHEST:
+            raise RunError(
+                f"sampler and learner do not compute the same model: mean |log ratio| "
+                f"{stats.log_ratio_mean:.3g} over {stats.tokens} tokens that the very policy drew, "
+                f"at most {FARTHEST:g} can be rounding; nothing of this step is kept. Do both know "
+                "this architecture (model.path), and do all machines have the same files and the "
+                "same versions? `openrs drift RECIPE` measures it without training"
+            )
 
     @property
     def limit(self) -> float:

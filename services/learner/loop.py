@@ -186,6 +186,7 @@ class Learner:
         collected, lr = time.monotonic(), learning_rate(self.reached.version, self._rules)
         batch = sequences([each.group for each in groups], self.recipe)
         stats = self.trainer.train(batch, lr, self.health.limit, self.entropy.weight)
+        self.health.compare(stats, max(each.staleness for each in groups))
         if stats.skipped:
             self._skip(groups, stats)
             return

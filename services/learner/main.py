@@ -3,17 +3,15 @@ Redis; the other ranks follow it."""
 
 import json
 import logging
-import os
-import signal
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import redis
 
 from openrs_core.ledger import Ledger
 from openrs_core.lifecycle import Settings, Stop, running
-from openrs_core.memory import keep_freed_memory
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.record.directory import CHECKPOINTS, keep_recipe
 from openrs_core.ring.agreement import agree, next_incarnation, refuse_odd_name
@@ -30,6 +28,7 @@ from services.learner.checkpoints import Checkpoints
 from services.learner.health import Health
 from services.learner.loop import Learner
 from services.learner.recorder import Recorder
+from services.learner.trainer.watch import one_fate, place
 from services.model.directory import model_directory
 from services.model.size import vocabulary_size
 
@@ -37,38 +36,56 @@ logger = logging.getLogger(__name__)
 
 
 def main(recipe: TrainingRecipe, settings: Settings, runs: Path) -> None:
-    """Train a run to its end, or until told to stop; goes on where its directory says."""
-    if int(os.environ.get("RANK", "0")) > 0:
-        follow(recipe)
-        return
-    with running("learner", settings) as stop:
-        refuse_odd_name(settings.run)
-        client = connect(settings.redis_url, stop)
-        client.exists(Keys(settings.run).recipe)  # where it refuses us, no directory is left
-        keep_recipe(runs / settings.run, recipe)
-        agree(client, settings.run, recipe)
-        lease = Lease(client, settings.run, recipe)
-        with closing(lease):
-            lease.take(stop)
-            learner = build(recipe, client, settings, runs, lease, stop)
-            stop.ready()
-            lead(learner, client, settings.run)
+    """Train a run to its end, or until told to stop; goes on where its directory says.
+
+    One of several ranks joins the others first: what goes wrong from then on ends them too.
+    """
+    with one_fate():
+        here = place()
+        if here.rank > 0:
+            settings = replace(settings, metrics_port=None)  # rank 0 has it
+        with running("learner", settings) as stop:
+            if here.size > 1:
+                from services.learner.trainer import ranks
+
+                ranks.join(stop.set)
+            if here.rank > 0:
+                follow(recipe, stop)
+            else:
+                lead(recipe, settings, runs, stop)
 
 
-def follow(recipe: TrainingRecipe) -> None:
-    """Be one of the other ranks: stop when rank 0 does, whoever else is told to."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # a launcher sends them to every rank
-        signal.signal(number, signal.SIG_IGN)
-    keep_freed_memory()
+def follow(recipe: TrainingRecipe, stop: Stop) -> None:
+    """Be one of the other ranks: do what rank 0 says, until it ends."""
     from services.learner.trainer.deepspeed import DeepSpeedTrainer
 
-    DeepSpeedTrainer(recipe, model_directory(recipe)).follow()
+    trainer = DeepSpeedTrainer(recipe, model_directory(recipe))
+    stop.ready()
+    trainer.follow()
 
 
-def lead(learner: Learner, client: redis.Redis, run_id: str) -> None:
-    """Be the rank that speaks to Redis."""
-    begun = time.monotonic()
-    try:
+def lead(recipe: TrainingRecipe, settings: Settings, runs: Path, stop: Stop) -> None:
+    """Be the rank that speaks to Redis, or the only one."""
+    refuse_odd_name(settings.run)
+    client = connect(settings.redis_url, stop)
+    client.exists(Keys(settings.run).recipe)  # where it refuses us, no directory is left
+    keep_recipe(runs / settings.run, recipe)
+    agree(client, settings.run, recipe)
+    lease = Lease(client, settings.run, recipe)
+    with closing(lease):
+        lease.take(stop)
+        learner = build(recipe, client, settings, runs, lease, stop)
+        stop.ready()
+        train(learner, client, settings.run)
+
+
+def train(learner: Learner, client: redis.Redis, run_id: str) -> None:
+    """Turn the loop from where the run is."""
+    begun, alone = time.monotonic(), place().size == 1
+    with ExitStack() as always:
+        if alone:  # with others only at a clean end: after an error they do not hear it
+            always.callback(learner.trainer.close)
+        always.callback(learner.publisher.close)
         # later than any that is on record, even if Redis has forgotten them all
         last = learner.recorder.last_incarnation
         learner.restore(
@@ -76,8 +93,7 @@ def lead(learner: Learner, client: redis.Redis, run_id: str) -> None:
         )
         learner.publisher.begin(learner.reached, learner.trainer.weights())
         learner.run()
-    finally:
-        learner.publisher.close()
+    if not alone:
         learner.trainer.close()
     if learner.is_done and not learner.stop.is_set():
         balance = learner.admission.ledger.balance()

@@ -35,6 +35,10 @@ class StepStats:
     entropy: float
     mismatch_kl: float
     """k3 of learner against behaviour policy."""
+    log_ratio_mean: float
+    """Mean of |log pi - log mu|, learner and behaviour policy."""
+    log_ratio_max: float
+    """And the largest."""
     ratio_max: float
     """Largest importance ratio."""
     clipped: float

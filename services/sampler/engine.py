@@ -209,6 +209,7 @@ def _start(recipe: RingRecipe, model: str, seed: int) -> Any:
         worker_extension_cls="services.sampler.worker.extension.WorkerExtension",
         logprobs_mode="processed_logprobs",  # the default ignores the temperature
         async_scheduling=False,  # a step under way while weights move would bear the wrong policy
+        hf_overrides={"head_dtype": "float32"},  # as the learner's: logits are not rounded
         generation_config="vllm",  # the model's own top-p and top-k would bias the ratio
         seed=seed,
         **optional,

@@ -1,7 +1,7 @@
 """The scorer: rollout groups in, scored groups out.
 
 Consumes rollouts, waits for a rollout or a free verifier, is unblocked by the sampler, hands on
-scored groups. A verifier that hangs or dies costs one verdict, never the process.
+scored groups. A verifier or a reward that hangs or dies costs one verdict, never the process.
 """
 
 import logging
@@ -10,14 +10,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from openrs_core import metrics
 from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.ring.connection import BLOCK_SECONDS
 from openrs_core.ring.queue import MOST_DELIVERIES, Delivery, Queue, group_id
 from openrs_core.wire.messages import Completion, Prompt, RolloutGroup, ScoredGroup, Verdict
-from services.scorer.rewards import score
+from services.scorer.rewards.own import Asked, OwnRewards
+from services.scorer.rewards.score import score
 from services.scorer.verifier import known
 
 logger = logging.getLogger(__name__)
@@ -37,31 +38,44 @@ class Verifiers(Protocol):
         """Begin; the future holds the verdict."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InProgress:
-    """A group whose verdicts are being found."""
+    """A group whose verdicts are being found, and after them the rewards of the user's own."""
 
     taken: Delivery[RolloutGroup]
-    verdicts: "list[Future[Verdict]]"
+    verifying: "list[Future[Verdict]]"
+    verdicts: list[Verdict] | None = None
+    """None until all of them are there."""
+    own: list[Asked] = field(default_factory=list)
+    """Of each completion, once its verdict is there."""
     since: float = field(default_factory=time.monotonic)
 
     @property
-    def missing(self) -> "Future[Verdict] | None":
-        """A verdict that is not there yet, of the completion that was begun last; None: all are."""
-        return next((verdict for verdict in reversed(self.verdicts) if not verdict.done()), None)
+    def missing(self) -> "Future[Any] | None":
+        """What is not there yet, of the completion that was begun last; None: all is."""
+        own = [future for asked in self.own for future in asked.values()]
+        awaited: list[Future[Any]] = [*self.verifying, *own]
+        return next((each for each in reversed(awaited) if not each.done()), None)
 
 
-def run(queue: Queue, verifiers: Verifiers, rules: ScorerSection, stop: threading.Event) -> None:
-    """Score until told to stop."""
+def run(
+    queue: Queue,
+    verifiers: Verifiers,
+    rules: ScorerSection,
+    stop: threading.Event,
+    own: OwnRewards | None = None,
+) -> None:
+    """Score until told to stop; `own` computes the rewards of the user's own, if there are any."""
     working: list[InProgress] = []
     while not stop.is_set():
         room = MOST_GROUPS - len(working)
         for taken in queue.read("rollouts", RolloutGroup, room, 0.0 if working else BLOCK_SECONDS):
             working.append(begin(verifiers, taken))
-        await_verdict(working)
+        await_one(working)
         for group in [group for group in working if not group.missing]:
-            working.remove(group)
-            hand_on(queue, group, rules)
+            if not ask(own, group):
+                working.remove(group)
+                hand_on(queue, group, rules, own)
         queue.renew("rollouts")
     queue.release("rollouts")
 
@@ -75,26 +89,37 @@ def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
     return InProgress(taken, [verifiers.submit(c, prompt) for c in completions])
 
 
-def await_verdict(working: Sequence[InProgress]) -> None:
+def await_one(working: Sequence[InProgress]) -> None:
     """Return as soon as a group may be done; or when it is time for another look at the queue.
 
-    A group is done with its last verdict, so one missing verdict of each group is enough to watch.
+    A group is done with the last of what it waits for, so one of each group is enough to watch.
     """
     missing = [group.missing for group in working]
-    watched = [verdict for verdict in missing if verdict]
+    watched = [future for future in missing if future]
     if watched and len(watched) == len(working):  # otherwise one is done, or there is no work
         full = len(working) == MOST_GROUPS  # then there is nothing to look for
         wait(watched, BLOCK_SECONDS if full else LOOK_SECONDS, FIRST_COMPLETED)
 
 
-def hand_on(queue: Queue, group: InProgress, rules: ScorerSection) -> None:
+def ask(own: OwnRewards | None, group: InProgress) -> bool:
+    """Once all verdicts are there, ask for rewards of the user's own; is more to be waited for?"""
+    if group.verdicts is not None:
+        return False
+    group.verdicts = [future.result() for future in group.verifying]
+    if own:
+        group.own = own.ask(group.taken.message, group.verdicts)
+    return group.missing is not None
+
+
+def hand_on(queue: Queue, group: InProgress, rules: ScorerSection, own: OwnRewards | None) -> None:
     """Forward a group with its scores; nothing when another scorer was faster."""
-    rollout = group.taken.message
-    verdicts = [future.result() for future in group.verdicts]
-    scores = tuple(
-        score(completion.text, len(completion.token_ids), verdict, rules)
-        for completion, verdict in zip(rollout.completions, verdicts, strict=True)
-    )
+    rollout, verdicts = group.taken.message, group.verdicts or []
+    given = [own.given(asked) for asked in group.own] if own else [{} for _ in verdicts]
+    verdicts = [
+        verdict if rewards is not None else "error"
+        for verdict, rewards in zip(verdicts, given, strict=True)
+    ]
+    scores = score(rollout, verdicts, [rewards or {} for rewards in given], rules)
     if queue.forward(group.taken, "scored", ScoredGroup(rollout=rollout, scores=scores)):
         metrics.SCORE_SECONDS.observe(time.monotonic() - group.since)
         for verdict in verdicts:

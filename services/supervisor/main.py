@@ -25,6 +25,7 @@ from types import FrameType
 import redis
 
 from openrs_core.errors import RunError
+from openrs_core.lifecycle import EXIT_USER
 from openrs_core.recipe.file import load
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.record.directory import RECIPE, SUMMARY, keep_recipe, write_whole
@@ -33,6 +34,7 @@ from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import STAGES, Keys
 from openrs_core.ring.lease import forget_dead
 from services.model.directory import model_directory
+from services.scorer.main import refuse_impossible
 from services.supervisor.process import RingProcess
 from services.supervisor.redis_server import RedisServer
 from services.supervisor.supervised import Supervised
@@ -61,24 +63,40 @@ class Plan:
 
 def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     """Run a recipe to its end; returns the exit code."""
-    begun, stop = time.monotonic(), threading.Event()
+    begun = time.monotonic()
     recipe = load(recipe_path, overrides)
     directory = run_directory(recipe, plan)
+    code = run(recipe, directory, plan, recipe_path.parent)
+    if code == 0:
+        _finish(directory, time.monotonic() - begun)
+    elif code == EXIT_STOPPED:
+        sys.stderr.write(
+            f"stopped; `openrs up RECIPE --run {directory.name} --resume` goes on from here\n"
+        )
+    return code
+
+
+def run(recipe: TrainingRecipe, directory: Path, plan: Plan, rewards: Path) -> int:
+    """The ring, from its start to its end; returns the exit code.
+
+    `rewards`: where modules with rewards of the user's own are looked for.
+    """
+    begun, stop = time.monotonic(), threading.Event()
     if plan.redis_url:
         refuse_taken(plan.redis_url, directory.name, plan)
+    refuse_impossible(recipe.scorer, rewards)
     model_directory(recipe)  # the toy is made, or a model fetched, where its progress can be seen
     keep_recipe(directory, recipe)  # nothing is left behind by what is refused above
     with ExitStack() as cleanup:
         server = None if plan.redis_url else RedisServer(directory / "redis", plan.restarts)
         if server:
             cleanup.callback(server.close)
-        ring = Ring(recipe, directory, plan, server)
+        ring = Ring(recipe, directory, plan, server, rewards)
         _on_signals(stop)
         ring.start()
         code = ring.watch(stop, begun)
     if code == 0:
         shutil.rmtree(directory / "redis", ignore_errors=True)  # nothing of a finished run is in it
-        _finish(directory, time.monotonic() - begun)
     return code
 
 
@@ -114,12 +132,17 @@ class Ring:
     """The processes of one run."""
 
     def __init__(
-        self, recipe: TrainingRecipe, directory: Path, plan: Plan, server: RedisServer | None
+        self,
+        recipe: TrainingRecipe,
+        directory: Path,
+        plan: Plan,
+        server: RedisServer | None,
+        rewards: Path,
     ) -> None:
-        """`server`: the run's own Redis, unless the plan names another."""
+        """`server`: the run's own Redis, unless the plan names another; `rewards`: see scorers."""
         self._recipe, self._directory, self._plan, self._server = recipe, directory, plan, server
         self._url = server.url if server else str(plan.redis_url)
-        self._run = directory.name
+        self._run, self._rewards = directory.name, rewards
         self._client = connect(self._url, answer_seconds=ANSWER_SECONDS)
         self._processes: list[RingProcess] = []
         self._targets: list[dict[str, object]] = []
@@ -128,7 +151,10 @@ class Ring:
         """Start every process; the learner is the last in the list."""
         for role, count in (("scorer", self._plan.scorers), ("sampler", self._plan.samplers)):
             for number in range(count):
-                self._launch(role, f"{role}-{number}", ["--name", f"{role}-{number}"])
+                options = ["--name", f"{role}-{number}"]
+                if role == "scorer":
+                    options += ["--rewards", str(self._rewards)]
+                self._launch(role, f"{role}-{number}", options)
         self._launch("learner", "learner", ["--runs", str(self._directory.parent)])
         # what Prometheus' file_sd_configs reads
         write_whole(self._directory / "targets.json", json.dumps(self._targets, indent=2) + "\n")
@@ -164,16 +190,14 @@ class Ring:
         """0 when the learner finished; otherwise say who failed and show its last lines."""
         finished = (self._directory / SUMMARY).exists()
         if stop.is_set() or not (failed or finished):
-            sys.stderr.write(
-                f"stopped; `openrs up RECIPE --run {self._run} --resume` goes on from here\n"
-            )
             return EXIT_STOPPED
         if failed:
             sys.stderr.write(
                 f"{failed.name} {failed.how_it_ended()}, and is not started again; the end of "
                 f"{failed.log}:\n{failed.last_lines()}\n"
             )
-        return EXIT_FAULT if failed else 0
+            return EXIT_USER if failed.exit_code == EXIT_USER else EXIT_FAULT
+        return 0
 
     def _launch(self, role: str, name: str, options: list[str]) -> None:
         arguments = [role, "--run", self._run, "--recipe", str(self._directory / RECIPE)]

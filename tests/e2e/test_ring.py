@@ -173,25 +173,6 @@ def test_another_recipe_is_refused_by_name(tmp_path, redis_url):
     assert first.wait(10) == 0
 
 
-def test_the_open_rs_recipe_runs_with_the_toy_in_its_place(tmp_path):
-    """The paper's third experiment, all its rewards and its KL term, on a model that fits a CPU."""
-    made = subprocess.run(command("toy", str(tmp_path / "toy")), check=False, cwd=ROOT)
-    assert made.returncode == 0
-    found = up(
-        tmp_path, "open-rs",
-        f"model.path={tmp_path}/toy/model", f"data.train={tmp_path}/toy/train.jsonl",
-        f"data.held_out={tmp_path}/toy/held_out.jsonl", "model.dtype=float32",
-        "data.max_prompt_tokens=400", "sampler.max_tokens=64", "sampler.kv_cache_mib=256",
-        "sampler.eager=true", "learner.steps=3", "evaluation.problems=8", "learner.warmup_steps=1",
-        recipe=ROOT / "recipes" / "open_rs3.toml",
-    )  # fmt: skip
-    assert found.returncode == 0, found.stderr
-    steps = lines(tmp_path / "open-rs", "step")
-    assert [step["version"] for step in steps] == [1, 2, 3]
-    assert all(set(step["components"]) == {"format", "cosine"} for step in steps)
-    assert all(step["completions"] == 72 for step in steps)
-
-
 def test_a_checkpoint_is_exported_as_a_model_that_loads(finished, tmp_path):
     """The exported directory stands alone: model, configuration, tokenizer."""
     target = tmp_path / "model"

@@ -9,7 +9,7 @@ import pytest
 from openrs_core.ring.connection import connect
 from openrs_core.ring.keys import Keys
 from tests.conftest import wait_until
-from tests.e2e.ring import SHORT, TOY, lines, sets, start
+from tests.e2e.ring import ROOT, SHORT, TOY, command, lines, sets, start, up
 from tests.processes import playing, showing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -58,6 +58,22 @@ def test_a_process_that_may_not_be_started_again_ends_the_run_with_its_last_line
     assert f"sampler-0 was killed by SIGKILL, and is not started again; the end of {own}" in said
     assert own.read_text().splitlines()[-1] in said
     wait_until(lambda: not showing(tmp_path), "everything to end", seconds=15)
+
+
+def test_what_the_user_has_to_mend_ends_the_run_with_exit_code_2(tmp_path):
+    """Here a row that the learner refuses, as it checks rows strictly."""
+    toy = tmp_path / "toy"
+    subprocess.run(command("toy", str(toy)), check=True, cwd=ROOT)
+    with (toy / "train.jsonl").open("a") as file:
+        file.write("{\n")
+    found = up(
+        tmp_path, "strict", f"model.path={toy}/model", f"data.train={toy}/train.jsonl",
+        "data.held_out=", more=("--strict",),
+    )  # fmt: skip
+    assert found.returncode == 2
+    assert "learner ended with exit code 2, and is not started again" in found.stderr
+    assert "it is no JSON" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 @pytest.fixture

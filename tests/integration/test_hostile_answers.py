@@ -18,6 +18,7 @@ from openrs_core.ring.queue import Queue
 from openrs_core.wire.messages import ScoredGroup
 from services.scorer.comparison import compare
 from services.scorer.loop import run
+from services.scorer.rewards.form import has_format
 from services.scorer.verifier import VerifierPool
 from tests.builders import a_completion, a_group, a_prompt
 from tests.conftest import wait_until
@@ -152,8 +153,12 @@ def test_what_cannot_be_settled_is_never_called_incorrect_nor_the_odd_a_failure(
 
 
 def test_nothing_is_earned_by_what_nobody_could_settle(outcome):
-    unsettled = [n for n, found in outcome.verdicts.items() if found[0] in ("timeout", "error")]
-    assert {reward for name in unsettled for reward in outcome.rewards[name]} == {0.0}
+    """At most the form of a wrong answer, which a timeout is."""
+    for case in CASES:
+        [verdict], [reward] = outcome.verdicts[case.name], outcome.rewards[case.name]
+        form = float(has_format(case.text, RULES.format))
+        assert verdict != "error" or reward == 0.0, case.name
+        assert verdict != "timeout" or reward == form, case.name
 
 
 def test_every_verdict_is_counted(outcome):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from openrs_core.errors import LearningError
+from openrs_core.errors import LearningError, RunError
 from openrs_core.ledger import Policy
 from services.learner.health import Health
 from services.learner.loop import Learner
@@ -91,3 +91,14 @@ def test_a_resumed_run_knows_what_is_usual(queue, tmp_path, answers):
     resumed = Health(learner.recipe.learner)
     resumed.restore(state.health)
     assert resumed.limit == learner.health.limit == pytest.approx(10.0)
+
+
+def test_a_sampler_of_another_model_ends_the_run_before_anything_is_kept(queue, tmp_path, answers):
+    learner = a_skipping_learner(queue, tmp_path, *[1.0] * 8)
+    learner.trainer.log_ratio_mean = 0.5
+    with pytest.raises(RunError, match="do not compute the same model"):
+        learner.run()
+    assert len(learner.trainer.batches) == 1
+    assert learner.publisher.versions == []
+    assert lines(tmp_path, "step") == []
+    assert learner.checkpoints.newest() is None

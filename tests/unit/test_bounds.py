@@ -4,15 +4,17 @@ import array
 import time
 import tracemalloc
 from dataclasses import replace
+from typing import get_args
 
 import msgpack
 import pytest
 
 from openrs_core.errors import DecodeError
-from openrs_core.recipe.scorer import ScorerSection
+from openrs_core.recipe.scorer import MOST_OWN, BuiltIn, ScorerSection
 from openrs_core.wire.codec import MAX_REASON, decode, encode
+from openrs_core.wire.fields import MAX_COMPONENTS, MAX_REWARD
 from openrs_core.wire.messages import Prompt, RolloutGroup, ScoredGroup
-from services.scorer.rewards import score
+from services.scorer.rewards.score import score
 from tests.builders import a_completion, a_group, a_prompt, a_scored_group
 
 QUICK_SECONDS, SMALL_BYTES = 2.0, 150 << 20
@@ -153,9 +155,26 @@ def test_text_that_utf8_cannot_write_is_written_with_question_marks():
 
 
 def test_no_recipe_makes_a_reward_that_a_message_cannot_hold():
-    weights = dict.fromkeys(["accuracy", "format", "cosine"], 1000)
-    most = ScorerSection.model_validate({"weights": weights, "cosine": {"correct": (100, 100)}})
-    found = score("<think>\n</think>\\boxed{7}", 0, "correct", most)
-    assert found.reward == pytest.approx(102_000)
-    group = replace(a_scored_group(), scores=(found, found))
-    assert decode(encode(group), ScoredGroup) == group
+    """The largest weights of all there are, and of as many of the user's own as fit."""
+    built_in = [name for name in get_args(BuiltIn) if name not in ("repetition", "overlong")]
+    own = {f"m:f{n}": MOST_OWN for n in range(MAX_COMPONENTS - len(get_args(BuiltIn)))}
+    against = {"repetition": -1000, "overlong": -1000}
+    most = ScorerSection.model_validate(
+        {
+            "weights": dict.fromkeys([*built_in, *own], 1000) | against,
+            "cosine": {"correct": (100, 100)},
+            "repetition": {"ngram": 1, "penalty": -100},
+        }
+    )
+    right = replace(a_completion("<think>\n</think>\\boxed{7}", tokens=8), token_ids=(7,) * 8)
+    group = replace(a_group(), completions=(right, right))
+    scores = score(group, ["correct", "correct"], [own, own], most)
+    bound = 1000 * (len(get_args(BuiltIn)) - 2 + 100 + 100 + len(own) * MOST_OWN)
+    assert 600_000 < scores[0].reward <= bound < MAX_REWARD
+    scored = ScoredGroup(rollout=group, scores=scores)
+    assert decode(encode(scored), ScoredGroup) == scored
+
+
+def test_more_rewards_than_a_message_can_hold_are_refused():
+    with pytest.raises(ValueError, match="at most 32"):
+        ScorerSection.model_validate({"weights": {f"m:f{n}": 1 for n in range(33)}})

@@ -56,6 +56,7 @@ def test_the_scorer_loads_neither_torch_nor_vllm():
 
 
 ELSEWHERE = ["--set", "model.path=./nowhere", "--set", "data.train=./x.jsonl"]
+NO_REWARD = ["--run", "x", "--set", "scorer.weights.nowhere:f=1"]
 NOWHERE = ["--redis", "redis://127.0.0.1:1"]
 
 
@@ -78,6 +79,10 @@ NOWHERE = ["--redis", "redis://127.0.0.1:1"]
         (["config", TOY, "--set", "toy.terms=99"], "toy.terms is 99"),
         (["dead", "requeue", "nope", "1-1"], "run 'nope': runs/nope names no Redis"),
         (["scorer", "--recipe", TOY, *NOWHERE, "--name", "x" * 1001], "--name of 1001 characters"),
+        (
+            ["scorer", "--recipe", TOY, *NOWHERE, *NO_REWARD],
+            "scorer.weights has 'nowhere:f', but it",
+        ),
     ],
 )
 def test_a_mistake_costs_one_line_and_exit_code_2(arguments, said, tmp_path):

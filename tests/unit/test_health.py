@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from openrs_core.errors import RunError
 from openrs_core.recipe.learner import LearnerSection
-from services.learner.health import SETTLING_STEPS, SHARE, Health
+from services.learner.health import FARTHEST, SETTLING_STEPS, SHARE, Health
 from services.learner.step import StepStats
 from tests.builders import step_stats
 
@@ -34,6 +35,28 @@ def test_the_first_steps_are_not_judged():
 
 def test_the_average_begins_with_the_first_norm_and_moves_by_a_share():
     assert after(*[2.0] * 5, 12.0).limit == pytest.approx(10 * (2.0 + SHARE * 10.0))
+
+
+FAR = step_stats(log_ratio_mean=1.1 * FARTHEST)
+NEAR = step_stats(log_ratio_mean=0.9 * FARTHEST)
+
+
+def test_a_first_step_far_from_the_policy_that_drew_it_ends_the_run():
+    with pytest.raises(RunError, match=r"mean \|log ratio\| 0\.22 .* at most 0\.2 .*model\.path"):
+        Health(rules()).compare(FAR, staleness=0)
+
+
+def test_only_the_first_step_is_compared_that_is_of_the_policy_itself():
+    health = Health(rules())
+    health.compare(FAR, staleness=1)  # its policy has moved since: that is no fault
+    health.compare(NEAR, staleness=0)
+    health.compare(FAR, staleness=0)
+    with pytest.raises(RunError):
+        Health(rules()).compare(FAR, staleness=0)
+
+
+def test_where_nothing_moves_any_distance_may_be_measured():
+    Health(rules(lr=0.0)).compare(FAR, staleness=0)
 
 
 def test_a_factor_of_0_judges_no_spike():

@@ -190,8 +190,8 @@ def test_the_entropy_has_a_gradient_where_one_is_asked_for(tmp_path: Path) -> No
         (entropy * torch.linspace(0, 1, len(entropy))).sum().backward()
         return torch.cat([p.grad.flatten() for p in policy.parameters()])
 
-    found = gradient(policy(batch, entropy_gradient=True)[1])
-    logits = policy.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+    found = gradient(policy(batch, "gradient")[1])
+    logits = policy.model(input_ids=batch.input_ids).logits
     log_p = (logits.flatten(0, 1)[batch.index] / 0.7).log_softmax(-1)
     expected = gradient(-(log_p.exp() * log_p).sum(-1))
     assert (found - expected).norm() <= 1e-5 * expected.norm()

@@ -6,7 +6,7 @@ import pytest
 
 from openrs_core.errors import RecipeError
 from openrs_core.recipe.file import load
-from openrs_core.recipe.presets import PRESETS, Preset
+from openrs_core.recipe.presets import PRESETS, Preset, filled
 from openrs_core.recipe.training import TrainingRecipe
 from tests.unit.test_recipe import RECIPES, TOY
 
@@ -14,8 +14,11 @@ every_preset = pytest.mark.parametrize("name", PRESETS)
 
 
 def value_of(recipe: TrainingRecipe, dotted: str) -> object:
-    section, key = dotted.split(".")
-    return getattr(getattr(recipe, section), key)
+    found: object = recipe.resolved()
+    for name in dotted.split("."):
+        assert isinstance(found, dict)
+        found = found[name]
+    return found
 
 
 def test_every_name_of_a_preset_has_its_keys() -> None:
@@ -101,3 +104,19 @@ def test_a_recipe_that_has_a_preset_repeats_none_of_its_keys(path) -> None:
     lines = [line.split("=")[0].strip() for line in path.read_text().splitlines()]
     repeated = {key.split(".")[1] for key in PRESETS.get(recipe.preset, {})} & set(lines)
     assert repeated == set()
+
+
+def test_a_preset_adds_to_the_rewards_that_a_recipe_weighs() -> None:
+    assert load(TOY, ["preset=dapo"]).scorer.weights == {
+        "accuracy": 1.0, "format": 0.2, "overlong": 0.5,
+    }  # fmt: skip
+    with pytest.raises(RecipeError, match=r"scorer\.weights\.overlong = 0\.5, but .* is 1;"):
+        load(TOY, ["preset=dapo", "scorer.weights.overlong=1"])
+    with pytest.raises(RecipeError, match=r"scorer\.weights is 3"):
+        load(TOY, ["preset=dapo", "scorer.weights=3"])
+
+
+def test_filling_in_a_preset_leaves_the_table_it_was_given_as_it_was() -> None:
+    table = {"preset": "dapo", "scorer": {"weights": {"format": 0.2}}}
+    assert filled(table)["scorer"]["weights"]["overlong"] == 0.5
+    assert table == {"preset": "dapo", "scorer": {"weights": {"format": 0.2}}}

@@ -76,7 +76,8 @@ KEYS = {
     LifeLine: "kind time incarnation version",
     StepLine: "kind time version incarnation reward components accuracy completion_tokens "
     "truncated staleness_max staleness_mean completions lr loss grad_norm entropy mismatch_kl "
-    "ratio_max clipped clipped_positive clipped_negative outside ess tokens scored seconds groups",
+    "log_ratio_mean log_ratio_max ratio_max clipped clipped_positive clipped_negative outside ess "
+    "tokens scored seconds groups",
     SkippedLine: "kind time version incarnation reason loss grad_norm groups",
     EvaluationLine: "kind time version mode accuracy tokens problems completions unverified "
     "newest_version",

@@ -42,8 +42,23 @@ def test_what_is_taken_for_plain_is_an_expression_to_math_verify(answer):
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "x", "1/", "(1", "1)", "1,", "1 2", "\\frac12", "9^9", "1,2345", "+1", ".5"]
-    + ["0/0", "7/00", r"\frac{1}{0}"],
+    [
+        "",
+        "x",
+        "1/",
+        "(1",
+        "1)",
+        "1,",
+        "1 2",
+        "\\frac12",
+        "9^9",
+        "1,2345",
+        "+1",
+        ".5",
+        "0/0",
+        "7/00",
+        r"\frac{1}{0}",
+    ],
 )
 def test_the_rest_is_not_plain(answer):
     assert not is_plain(answer)

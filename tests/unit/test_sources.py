@@ -50,13 +50,16 @@ def used(path: Path | str, **data) -> tuple[list[Row], str]:
         ("owner/name", Source("hub", "owner/name")),
         ("owner/name:test", Source("hub", "owner/name", "", "test")),
         ("openai/gsm8k/main:test", Source("hub", "openai/gsm8k", "main", "test")),
+        ("a/b:x[:5]+y[10%:]", Source("hub", "a/b", "", "x[:5]+y[10%:]")),
     ],
 )
 def test_a_source_is_known_by_its_form(text, found):
     assert source(text) == found
 
 
-@pytest.mark.parametrize("text", ["", "name", "problems.jsnl", "./a/b", "../a", "a/b:", "a b/c"])
+@pytest.mark.parametrize(
+    "text", ["", "name", "problems.jsnl", "./a/b", "../a", "a/b:", "a b/c", "a/b:x[1", "a/b:x+"]
+)
 def test_another_form_is_refused_with_the_recipe(text):
     with pytest.raises(RecipeError, match=r"data\.train is .*: give a file \(\.jsonl, "):
         a_recipe(f"data.train={text!r}")
@@ -277,6 +280,19 @@ def test_train_is_never_held_out_unasked(a_hub):
     with pytest.raises(RunError, match=said):
         read("owner/name", split="held_out")
     assert len(read("owner/name:train", split="held_out")) == 1
+
+
+def test_slices_of_a_split_are_apart(a_hub):
+    rows = "".join(f'{{"problem": "{n}?", "answer": "{n}"}}\n' for n in range(6))
+    (a_hub / "train.jsonl").write_text(rows)
+
+    def answers(source: str) -> list[str]:
+        return [columns["answer"] for _, columns in read(source)]
+
+    assert answers("owner/name:train[:2]+train[4:5]") == ["0", "1", "4"]
+    assert answers("owner/name:train[2:4]+train[5:]") == ["2", "3", "5"]
+    with pytest.raises(RunError, match=r"no split 'test', but 'train'"):
+        read("owner/name:test[:2]")
 
 
 def test_a_data_set_that_is_not_there_costs_one_line(a_hub, monkeypatch):

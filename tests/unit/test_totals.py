@@ -45,7 +45,7 @@ def tokens(draw: st.DrawFn) -> Tokens:
 def stats_of(parts: list[Tokens]) -> StepStats:
     totals = Totals(torch.device("cpu"))
     for part in parts:
-        each = TokenLoss(part.ratio, part.ratio, part.clipped, part.ratio / 7)
+        each = TokenLoss(part.ratio, part.ratio, part.clipped, part.ratio / 7, part.ratio.log())
         totals.add(part.ratio.sum(), part.entropy, each, part.advantages)
     return totals.stats(grad_norm=1.0, skipped="")
 
@@ -62,6 +62,9 @@ def test_shares_and_effective_sample_size_are_as_defined(batch: Tokens) -> None:
     assert found.clipped_negative == pytest.approx(np.mean(clipped & (gain < 0)))
     assert found.clipped == pytest.approx(np.mean(clipped))
     assert found.ratio_max == w.max()
+    far = np.abs(batch.ratio.log().double().numpy())
+    assert found.log_ratio_mean == pytest.approx(np.mean(far))
+    assert found.log_ratio_max == far.max()
     assert found.tokens == len(w)
 
 
@@ -70,7 +73,16 @@ def test_a_cut_changes_nothing(batch: Tokens, share: float) -> None:
     """But how sums are rounded: the loss and means are sums of positive float32 here."""
     middle, count = int(share * len(batch.ratio)), len(batch.ratio)
     whole, cut = stats_of([batch]), stats_of([batch.part(0, middle), batch.part(middle, count)])
-    for name in ("loss", "entropy", "mismatch_kl", "outside", "ess", "ratio_max", "tokens"):
+    for name in (
+        "loss",
+        "entropy",
+        "mismatch_kl",
+        "outside",
+        "ess",
+        "ratio_max",
+        "log_ratio_max",
+        "tokens",
+    ):
         assert getattr(cut, name) == pytest.approx(getattr(whole, name), rel=count * 2**-24)
 
 

@@ -22,8 +22,7 @@ class MicroBatch:
     """What one forward and backward pass takes; N scored tokens."""
 
     input_ids: Tensor  # [R, L] int64
-    position_ids: Tensor  # [R, L] int64
-    attention_mask: Tensor | None  # [R, L], None when packed: positions that restart say it
+    position_ids: Tensor  # [R, L] int64; where they restart, another sequence begins
     index: Tensor  # [N] int64, into the flattened [R * L]: the position that predicts the token
     targets: Tensor  # [N] int64
     behaviour_logprobs: Tensor  # [N] float32
@@ -68,27 +67,29 @@ def _fits(micro_batch: Many[Sequence], sequence: Sequence, budget: int, packing:
 
 
 def assemble(sequences: Many[Sequence], packing: Packing, pad: int) -> MicroBatch:
-    """Tensors of one micro-batch; an empty one is a single padding token with nothing scored."""
+    """Tensors of one micro-batch; an empty one is a single padding token with nothing scored.
+
+    Rows are padded on the right, where causal attention of no real token looks, and nothing is
+    scored. So no mask is needed, and none is made: with one, attention would run without the
+    kernels that know no more than "causal". Positions go on over the padding, as transformers
+    takes positions that restart for several sequences in one row, and builds a mask then.
+    """
     if not sequences:
-        return _tensors([[pad]], [[0]], None, [], [])
+        return _tensors([[pad]], [[0]], [], [])
     ids = [list(sequence.prompt + sequence.completion) for sequence in sequences]
-    positions = [list(range(len(row))) for row in ids]
     if packing == "packed":
         starts = [sum(len(row) for row in ids[:number]) for number in range(len(ids))]
-        joined = [list(chain.from_iterable(ids))]
-        return _tensors(joined, [list(chain.from_iterable(positions))], None, sequences, starts)
+        positions = [place for row in ids for place in range(len(row))]
+        return _tensors([list(chain.from_iterable(ids))], [positions], sequences, starts)
     width = max(len(row) for row in ids)
-    mask = [[1] * len(row) + [0] * (width - len(row)) for row in ids]
     padded = [row + [pad] * (width - len(row)) for row in ids]
-    counted = [row + [0] * (width - len(row)) for row in positions]
     starts = [number * width for number in range(len(ids))]
-    return _tensors(padded, counted, mask, sequences, starts)
+    return _tensors(padded, [list(range(width)) for _ in ids], sequences, starts)
 
 
 def _tensors(
     ids: list[list[int]],
     positions: list[list[int]],
-    mask: list[list[int]] | None,
     sequences: Many[Sequence],
     starts: Many[int],
 ) -> MicroBatch:
@@ -105,7 +106,6 @@ def _tensors(
     return MicroBatch(
         input_ids=torch.tensor(ids),
         position_ids=torch.tensor(positions),
-        attention_mask=None if mask is None else torch.tensor(mask),
         index=torch.tensor(index, dtype=torch.int64),
         targets=torch.tensor([t for s in sequences for t in s.completion], dtype=torch.int64),
         behaviour_logprobs=torch.tensor([x for s in sequences for x in s.behaviour_logprobs]),

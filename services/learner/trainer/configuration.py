@@ -13,7 +13,11 @@ LARGEST_BUCKET = 500_000_000
 
 
 def initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
-    """The engine that trains a policy as the recipe says."""
+    """The engine that trains a policy as the recipe says.
+
+    The policy is in training mode from here on. transformers loads models in evaluation mode, in
+    which no layer is recomputed in the backward pass, whatever `gradient_checkpointing` says.
+    """
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
@@ -27,6 +31,7 @@ def initialize(policy: PolicyNetwork, recipe: TrainingRecipe) -> Any:
         config=configuration(recipe, sum(p.numel() for p in policy.parameters())),
         dist_init_required=False,
     )
+    engine.train()
     return engine
 
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from services.learner.trainer.entropy import with_entropy
 from services.learner.trainer.guard import Guard
 from services.learner.trainer.loss import Tokens, token_loss
 from services.learner.trainer.optimizer_state import Stored
+from services.learner.trainer.own_forward import refuse_other_forward
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from services.learner.trainer.reference import Reference
 from services.learner.trainer.totals import Totals
@@ -42,6 +42,7 @@ class DeepSpeedTrainer:
         ranks.join()
         self._recipe, self._rules = recipe, recipe.learner
         policy = load_policy_network(recipe, model)
+        refuse_other_forward(policy, recipe.model.path)
         self._pad = policy.model.config.pad_token_id or 0
         self._tied = policy.model.config.tie_word_embeddings
         self._engine = initialize(policy, recipe)
@@ -63,9 +64,8 @@ class DeepSpeedTrainer:
         entropy_weight: float = 0.0,
     ) -> StepStats:
         """One optimizer step on the whole batch (rank 0); none if it would do harm."""
-        packed = [asdict(sequence) for sequence in sequences]
         how = {"lr": lr, "norm_limit": norm_limit, "entropy_weight": entropy_weight}
-        self._tell({"do": "train", "sequences": packed, "how": how})
+        self._tell({"do": "train", "sequences": sequences, "how": how})
         return self._train(sequences, **how)
 
     def reset_reference(self) -> None:
@@ -98,7 +98,7 @@ class DeepSpeedTrainer:
         """Do what rank 0 does, until it closes (the other ranks)."""
         while (order := self._hear())["do"] != "close":
             if order["do"] == "train":
-                sequences = [_sequence(packed) for packed in order["sequences"]]
+                sequences = [Sequence(*values) for values in order["sequences"]]
                 self._train(sequences, **order["how"])
             elif order["do"] == "reset":
                 self._reference.reset(self._named())
@@ -156,7 +156,7 @@ class DeepSpeedTrainer:
     def _backward(self, batch: MicroBatch, totals: Totals) -> None:
         """Accumulate one micro-batch's gradient, and count it."""
         bonus = batch.entropy_weights
-        logprobs, entropy = self._engine(batch, entropy_gradient=bonus is not None)
+        logprobs, entropy = self._engine(batch, "value" if bonus is None else "gradient")
         tokens = Tokens(
             batch.behaviour_logprobs,
             batch.advantages,
@@ -230,7 +230,3 @@ class DeepSpeedTrainer:
 
     def _hear(self) -> dict[str, Any]:
         return ranks.hear(self._engine.device)
-
-
-def _sequence(packed: dict[str, Any]) -> Sequence:
-    return Sequence(**{field.name: packed[field.name] for field in fields(Sequence)})

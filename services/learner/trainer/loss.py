@@ -56,11 +56,13 @@ class TokenLoss:
     """1 where the ratio was capped, or clipped with effect on the gradient."""
     mismatch_kl: Tensor
     """k3 of learner against behaviour policy."""
+    log_ratio: Tensor
+    """log pi - log mu, also where the ratio is that of a sequence."""
 
 
 def token_loss(logprobs: Tensor, tokens: Tokens, rules: AlgorithmSection) -> TokenLoss:
     """The loss of each token from its log-probability, [N]."""
-    drift = logprobs - tokens.behaviour
+    log_ratio = drift = logprobs - tokens.behaviour
     if rules.ratio_level == "sequence":
         drift = mean_of_sequence(drift, tokens.sequence)
     ratio = drift.clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND).exp()
@@ -73,7 +75,7 @@ def token_loss(logprobs: Tensor, tokens: Tokens, rules: AlgorithmSection) -> Tok
         kl = k3(logprobs, tokens.reference)
         loss = loss + rules.kl_weight * (kl * ratio if rules.kl_with_ratio else kl)
     mismatch = k3(logprobs.detach(), tokens.behaviour)
-    return TokenLoss(loss, ratio.detach(), clipped.float(), mismatch)
+    return TokenLoss(loss, ratio.detach(), clipped.float(), mismatch, log_ratio.detach())
 
 
 def k3(logprobs: Tensor, other: Tensor) -> Tensor:

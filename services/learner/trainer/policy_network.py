@@ -1,20 +1,19 @@
-"""The model as the loss needs it: log-probabilities of given tokens, without ever holding
-[tokens x vocabulary].
+"""The model as the loss needs it: log-probabilities of given tokens.
 
-The lm_head runs in float32 on chunks of the scored tokens only, recomputed in the backward pass;
-logits are divided by the sampling temperature, as the sampler's were.
+Its lm_head runs on the scored tokens only (see `head`); logits are divided by the sampling
+temperature, as the sampler's were. What else a model does to its logits is left out: `own_forward`
+refuses models that do more.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import is_flash_attn_2_available
 
+from openrs_core.errors import RecipeError
 from openrs_core.recipe.training import TrainingRecipe
-from services.learner.trainer.batch import MicroBatch
-
-CHUNK_TOKENS = 1024
-"""Rows of logits held at once: 600 MB in float32 for a vocabulary of 150,000."""
+from services.learner.trainer.batch import MicroBatch, Packing
+from services.learner.trainer.head import Entropy, scored
 
 
 class PolicyNetwork(nn.Module):
@@ -25,47 +24,36 @@ class PolicyNetwork(nn.Module):
         self.model, self.temperature = model, temperature
 
     def forward(
-        self, batch: MicroBatch, *, entropy_gradient: bool = False
-    ) -> tuple[Tensor, Tensor]:
+        self, batch: MicroBatch, entropy: Entropy = "value"
+    ) -> tuple[Tensor, Tensor | None]:
         """Log-probability and entropy (nats) of each scored token: [N], [N], float32.
 
-        The entropy has a gradient only where one is asked for: it costs another pass over logits.
+        The entropy has a gradient only where one is asked for, and may be None (see `head`).
         """
-        hidden = self.model.model(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            position_ids=batch.position_ids,
-            use_cache=False,
-        ).last_hidden_state
-        scored = hidden.flatten(0, 1)[batch.index]  # [N, H]
+        rows = self.rows(batch)
         # Converted once, so that its gradient is summed over the chunks in float32
         head = self.model.get_output_embeddings().weight.float()
-        logprobs, entropy = [scored.new_zeros(0, dtype=torch.float32) + 0 * scored.sum()], []
-        chunks = torch.split(scored, CHUNK_TOKENS), torch.split(batch.targets, CHUNK_TOKENS)
-        for rows, targets in zip(*chunks, strict=True):
-            given = rows, head, targets, self.temperature, entropy_gradient
-            chunk = checkpoint(_scored, *given, use_reentrant=False)
-            logprobs.append(chunk[0])
-            entropy.append(chunk[1])
-        return torch.cat(logprobs), torch.cat(entropy) if entropy else logprobs[0].detach()
+        return scored(rows, head, batch.targets, self.temperature, entropy)
 
-
-def _scored(
-    rows: Tensor, head: Tensor, targets: Tensor, temperature: float, entropy_gradient: bool = False
-) -> tuple[Tensor, Tensor]:
-    logits = rows.float() @ head.T / temperature
-    normaliser = logits.logsumexp(-1)
-    chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
-        probabilities = (logits - normaliser.unsqueeze(-1)).exp()
-        entropy = normaliser - (probabilities * logits).sum(-1)
-    return chosen - normaliser, entropy
+    def rows(self, batch: MicroBatch) -> Tensor:
+        """The hidden state that predicts each scored token, [N, H], in the model's type."""
+        hidden: Tensor = self.model.base_model(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
+        ).last_hidden_state
+        return hidden.flatten(0, 1)[batch.index]
 
 
 def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork:
-    """The recipe's model as a policy, in the recipe's type."""
+    """The recipe's model as a policy, in the recipe's type; nothing in it is dropped at random.
+
+    Raises:
+        RecipeError: see `attention`.
+    """
+    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    _drop_nothing(config)
     model = AutoModelForCausalLM.from_pretrained(
         directory,
+        config=config,
         dtype=getattr(torch, recipe.model.dtype),
         attn_implementation=_attention(recipe),
         use_safetensors=True,  # no other form: they can hold code
@@ -76,9 +64,40 @@ def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork
     return PolicyNetwork(model, recipe.sampler.temperature)
 
 
-def _attention(recipe: TrainingRecipe) -> str:
-    """Packed sequences want a kernel that skips what they do not attend to."""
-    from transformers.utils import is_flash_attn_2_available
+def _drop_nothing(config: PretrainedConfig) -> None:
+    """Set every probability of dropout to 0.
 
-    wanted = recipe.learner.packing == "packed" and torch.cuda.is_available()
-    return "flash_attention_2" if wanted and is_flash_attn_2_available() else "sdpa"
+    A policy that is trained drops nothing: its log-probabilities are to be those of the policy that
+    was sampled, and layers recomputed in the backward pass those of the forward pass. The names
+    that transformers has for them (`attention_dropout`, `resid_pdrop`, `layerdrop`) share a part.
+    """
+    for name, value in list(vars(config).items()):
+        if isinstance(value, PretrainedConfig):
+            _drop_nothing(value)
+        elif "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+
+
+def _attention(recipe: TrainingRecipe) -> str:
+    flash = recipe.model.dtype == "bfloat16" and is_flash_attn_2_available()
+    return attention(recipe.learner.packing, torch.cuda.is_available(), flash)
+
+
+def attention(packing: Packing, cuda: bool, flash: bool) -> str:
+    """Which attention of transformers goes with a packing; `flash`: flash-attn can be used.
+
+    Packed sequences want a kernel that skips what they do not attend to. torch's own attention
+    knows none: there they are a mask of [tokens x tokens], and every product is computed. On a CPU
+    it is used all the same, for tests and trials.
+
+    Raises:
+        RecipeError: on a GPU, packed sequences without flash-attn.
+    """
+    if packing == "padded" or not cuda:
+        return "sdpa"
+    if not flash:
+        raise RecipeError(
+            'learner.packing is "packed", which needs flash-attn on a GPU, and model.dtype = '
+            '"bfloat16" for it; install flash-attn, or set learner.packing = "padded"'
+        )
+    return "flash_attention_2"

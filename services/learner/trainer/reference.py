@@ -33,7 +33,7 @@ class Reference:
         if self._network is None:
             return None
         with torch.no_grad():
-            logprobs: Tensor = self._network(batch)[0]
+            logprobs: Tensor = self._network(batch, entropy="none")[0]
             return logprobs
 
     def reset(self, named: Iterable[tuple[str, Tensor]]) -> None:

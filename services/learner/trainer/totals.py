@@ -1,4 +1,4 @@
-"""What the tokens of a step add up to: sums, and the largest ratio, over micro-batches and ranks.
+"""What the tokens of a step add up to: sums, and the largest ratios, over micro-batches and ranks.
 
     w        importance ratio of a token, learner over behaviour policy
     outside  share of tokens with w outside [0.9, 1.1]
@@ -20,7 +20,7 @@ NEAR = (0.9, 1.1)
 
 SUMS = (
     "loss", "entropy", "mismatch_kl", "clipped", "clipped_positive", "clipped_negative", "outside",
-    "ratio", "ratio_squared", "tokens",
+    "ratio", "ratio_squared", "log_ratio", "tokens",
 )  # fmt: skip
 
 
@@ -29,11 +29,12 @@ class Totals:
 
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
-        self._highest = torch.zeros(1, dtype=torch.float64, device=device)
+        self._highest = torch.zeros(2, dtype=torch.float64, device=device)
+        """Of the ratios, and of |log ratio|."""
 
     def add(self, loss: Tensor, entropy: Tensor, each: TokenLoss, advantages: Tensor) -> None:
         """Count a micro-batch: its loss, and of each of its N tokens [N] the rest."""
-        ratio = each.ratio.double()
+        ratio, log_ratio = each.ratio.double(), each.log_ratio.double().abs()
         per_token = (
             entropy,
             each.mismatch_kl,
@@ -43,12 +44,14 @@ class Totals:
             (ratio < NEAR[0]) | (ratio > NEAR[1]),
             ratio,
             ratio**2,
+            log_ratio,
             torch.ones_like(ratio),
         )
         sums = [loss.detach(), *(values.detach().sum() for values in per_token)]
         self._sums += torch.stack([value.double() for value in sums])
         if len(ratio):
-            self._highest = torch.maximum(self._highest, ratio.max())
+            highest = torch.stack([ratio.max(), log_ratio.max()])
+            self._highest = torch.maximum(self._highest, highest)
 
     def over_all_ranks(self) -> None:
         """Make them those of all ranks, on each."""
@@ -65,12 +68,15 @@ class Totals:
         total = dict(zip(SUMS, self._sums.tolist(), strict=True))
         tokens = total["tokens"]
         shares = ("clipped", "clipped_positive", "clipped_negative", "outside")
+        ratio_max, log_ratio_max = self._highest.tolist()
         return StepStats(
             loss=total["loss"],
             grad_norm=grad_norm,
             entropy=total["entropy"] / tokens,
             mismatch_kl=total["mismatch_kl"] / tokens,
-            ratio_max=self._highest.item(),
+            log_ratio_mean=total["log_ratio"] / tokens,
+            log_ratio_max=log_ratio_max,
+            ratio_max=ratio_max,
             ess=total["ratio"] ** 2 / (tokens * total["ratio_squared"]),
             tokens=int(tokens),
             skipped=skipped,
