@@ -14,7 +14,9 @@ from services.issuing.problems import Problem, Problems
 from services.learner.admission import Admission, Collected
 
 VOCABULARY = 100
-PROBLEMS = [Problem(f"p{number}", "1+6?", (1, 2), "7") for number in range(50)]
+PROBLEMS = [
+    Problem(f"p{number}", "1+6?", (1, 2), "7", thought_open=number % 2 == 1) for number in range(50)
+]
 
 
 def an_admission(

@@ -165,7 +165,7 @@ class EvaluationLine:
     problems: int
     completions: int
     unverified: int
-    """Completions whose verdict was `timeout` or `error`; they count as not correct."""
+    """Completions whose verdict was `error`; they count as not correct, as all that is not."""
     newest_version: int
     """The newest policy that made any token of it."""
 

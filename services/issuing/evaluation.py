@@ -102,7 +102,6 @@ class Evaluation:
 def _result(evaluation: _Open) -> EvaluationLine:
     groups = evaluation.groups
     drawn = [completion for group in groups for completion in group.rollout.completions]
-    verdicts = [score.verdict for group in groups for score in group.scores]
     return EvaluationLine(
         version=evaluation.version,
         mode=evaluation.mode,
@@ -110,7 +109,7 @@ def _result(evaluation: _Open) -> EvaluationLine:
         tokens=fmean(len(completion.token_ids) for completion in drawn) if drawn else 0.0,
         problems=len(groups),
         completions=len(drawn),
-        unverified=sum(verdict in ("timeout", "error") for verdict in verdicts),
+        unverified=sum(not score.is_verified for group in groups for score in group.scores),
         newest_version=max((run.version for c in drawn for run in c.policies), default=0),
     )
 

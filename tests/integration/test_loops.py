@@ -251,6 +251,12 @@ def test_no_more_is_issued_than_the_bound_allows(admission, queue):
     assert queue().depth("prompts") == 4
 
 
+def test_a_prompt_says_what_its_problem_says_about_the_thought(admission, queue):
+    admission.issue(NOW, NOW)
+    opened = {p.prompt_id: p.thought_open for p in answer(queue, 9)}
+    assert opened == {name: int(name[1:]) % 2 == 1 for name in opened}
+
+
 def test_what_is_issued_while_weights_are_on_their_way_bears_the_version_that_is_visible(
     admission, queue
 ):

@@ -1,5 +1,6 @@
 """Held-out accuracy: what is asked, and what is made of the answers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_prompt_says_what_its_problem_says_about_the_thought():
     evaluation.begin(Policy(1, 0), now=0.0)
     opened = [prompt.thought_open for prompt in evaluation.next_prompts(alone=True)]
     assert opened == [True, False] * 2, "sampled and greedy"
+
+
+def test_unverified_is_what_nobody_knows_and_not_what_took_too_much():
+    evaluation = an_evaluation(problems=1)
+    evaluation.begin(Policy(1, 0), now=0.0)
+    for prompt in evaluation.next_prompts(alone=True):
+        group = a_scored_group(prompt, rewards=[0.0] * prompt.sampling.group_size)
+        first, *others = group.scores
+        verdict = "error" if prompt.sampling.temperature else "timeout"
+        evaluation.arrive(replace(group, scores=(replace(first, verdict=verdict), *others)))
+    assert [(r.mode, r.unverified) for r in evaluation.finished()] == [
+        ("sampled", 1),
+        ("greedy", 0),
+    ]
 
 
 def test_an_evaluation_leaves_room_for_training():
