@@ -36,8 +36,9 @@ STUDIES = (
             f"sampler.max_tokens={CAP}",
             "scorer.format=one_think_end",
             "scorer.weights.format=1.0",
-            "evaluation.every=20",
+            "evaluation.every=25",
             "evaluation.greedy=false",
+            "evaluation.problems=128",
         ),
         arms=(
             Arm("1 accuracy, longer", (*ACCURACY, "sampler.max_tokens=96")),

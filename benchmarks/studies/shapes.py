@@ -22,6 +22,7 @@ STUDIES = (
             "sampler.max_sequences=256",
             "evaluation.every=10",
             "evaluation.greedy=false",
+            "evaluation.problems=128",
         ),
         arms=tuple(map(_arm, (2, 4, 8, 16, 32))),
         seeds=(0, 1, 2),

@@ -16,6 +16,7 @@ PLAIN = (
     "learner.checkpoint_every=1000",
     "sampler.max_tokens=40",
     "evaluation.greedy=false",
+    "evaluation.problems=128",
 )
 """As Open-RS: a small batch, a symmetric clip, means per group, a long warm-up, no guard. The rate
 it warms up to is fifteen times what suits the toy, so that it breaks in 100 steps, not in 200."""
@@ -38,13 +39,9 @@ ARMS = (
     Arm("plain"),
     Arm("no staleness", ("learner.max_staleness=0",)),
     Arm("cispo", ("algorithm.loss=cispo",)),
-    Arm("clip higher", ("algorithm.clip_high=0.28",)),
-    Arm("dual clip 4", ("algorithm.dual_clip=4",)),
     Arm("sequence ratio", ("algorithm.ratio_level=sequence",)),
     Arm("OPSM 0.5", ("algorithm.opsm_delta=0.5",)),
-    Arm("mean over tokens", ("algorithm.aggregation=token",)),
     Arm("deviation of the batch", ("algorithm.advantage_scale=batch",)),
-    Arm("no deviation", ("algorithm.advantage_scale=none",)),
     Arm("KL 0.04", ("algorithm.kl_weight=0.04",)),
     Arm("KL 0.04, reset", ("algorithm.kl_weight=0.04", "algorithm.reference_reset_every=25")),
     Arm("entropy 0.01", ("algorithm.entropy_weight=0.01",)),
@@ -56,6 +53,10 @@ ARMS = (
 )
 
 MORE = (
+    Arm("clip higher", ("algorithm.clip_high=0.28",)),
+    Arm("dual clip 4", ("algorithm.dual_clip=4",)),
+    Arm("mean over tokens", ("algorithm.aggregation=token",)),
+    Arm("no deviation", ("algorithm.advantage_scale=none",)),
     Arm("overlong 0.5", ("scorer.weights.overlong=0.5", "scorer.overlong.share=0.25")),
     Arm("truncated masked", ("algorithm.truncated=masked",)),
     Arm("80/20", ("algorithm.top_entropy_share=0.2",)),
@@ -69,14 +70,14 @@ STUDIES = (
     Study(
         "stabilisers",
         "What keeps a run up",
-        (*PLAIN, "learner.steps=120", "evaluation.every=20"),
+        (*PLAIN, "learner.steps=100", "evaluation.every=25"),
         arms=ARMS,
         more=MORE,
     ),
     Study(
         "long",
         "The options of the recommended recipe, over 600 steps",
-        (*PLAIN, "learner.steps=600", "evaluation.every=50"),
+        (*PLAIN, "learner.steps=600", "evaluation.every=100"),
         arms=(Arm("plain"), Arm("recommended", STABLE)),
         seeds=(0, 1),
         limit_seconds=1800.0,

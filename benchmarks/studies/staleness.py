@@ -29,8 +29,9 @@ STUDIES = (
             "learner.lr=3e-4",
             "learner.checkpoint_every=100",
             "sampler.kv_cache_mib=1024",
-            "evaluation.every=10",
+            "evaluation.every=15",
             "evaluation.greedy=false",
+            "evaluation.problems=128",
         ),
         # At S=0 every ratio is 1: the corrections are the same
         arms=(_arm(0, "none"), *(_arm(s, c) for s in (2, 8, 16) for c in CORRECTIONS)),
