@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ STOP_SECONDS = 60.0
 
 def run(study: Study, arm: Arm, seed: int, runs: Path) -> Result:
     """Run it to its end, or to the study's limit of time."""
-    name = f"{study.name}-{arm.name}-{seed}".lower().replace(" ", "-").replace("=", "-")
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{study.name}-{arm.name}-{seed}".lower())
     directory = runs / name
     shutil.rmtree(directory, ignore_errors=True)
     begun = time.monotonic()
