@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
 from statistics import fmean
 
 import matplotlib
@@ -19,6 +21,8 @@ PAGE = ROOT / "docs" / "studies.md"
 PICTURES = ROOT / "docs" / "pictures"
 SMOOTH = 5
 """Steps that a point of a curve is the mean of."""
+POINTS = 50
+"""Of a curve, at most twice as many."""
 LAST = 10
 """Steps that a number of the table is the mean of."""
 
@@ -44,7 +48,7 @@ def write(study: Study) -> None:
     if not known:
         return
     picture = PICTURES / f"study-{study.name}.svg"
-    _draw(study, known, str(picture))
+    _draw(study, known, picture)
     block = f"{_table(known)}\n\n![{study.title}](pictures/{picture.name})\n\n{_made(known)}"
     marked = re.compile(rf"(<!-- {study.name} -->\n).*?(<!-- end -->)", re.DOTALL)
     text, found = marked.subn(lambda m: f"{m[1]}{block}\n{m[2]}", PAGE.read_text())
@@ -91,7 +95,7 @@ def _made(known: Sequence[Known]) -> str:
     return f"{len(results)} runs, {minutes:.0f} minutes; {machines}; {when}; commit {commits}."
 
 
-def _draw(study: Study, known: Sequence[Known], path: str) -> None:
+def _draw(study: Study, known: Sequence[Known], path: Path) -> None:
     panels = study.panels or (("", tuple(each.arm.name for each in known)),)
     figure, axes = plt.subplots(
         2, len(panels), figsize=(3.2 * len(panels) + 1.5, 4.2), sharex=True, sharey="row",
@@ -106,8 +110,10 @@ def _draw(study: Study, known: Sequence[Known], path: str) -> None:
         axes[0][column].legend(fontsize=6, frameon=False)
     axes[0][0].set(ylabel="accuracy of all that was sampled")
     axes[1][0].set(ylabel="tokens of a completion")
-    figure.savefig(path, metadata={"Date": None})
+    drawn = StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
     plt.close(figure)
+    path.write_text(re.sub(r"(\.\d\d)\d+", r"\1", drawn.getvalue()))  # a hundredth of a point
 
 
 def _lines(
@@ -130,7 +136,7 @@ def _mean_curve(rows: Sequence[Sequence[float | None]]) -> tuple[list[int], list
 
 def _curve(values: Sequence[float | None]) -> tuple[list[int], list[float]]:
     """Steps, and the mean of the last few values up to each."""
-    points = [(i, [v for v in values[max(0, i - SMOOTH) : i] if v is not None])
-              for i in range(1, len(values) + 1)]  # fmt: skip
+    places = range(1, len(values) + 1, max(1, len(values) // POINTS))
+    points = [(i, [v for v in values[max(0, i - SMOOTH) : i] if v is not None]) for i in places]
     there = [(i, round(fmean(near), 4)) for i, near in points if near]
     return [i for i, _ in there], [value for _, value in there]

@@ -43,6 +43,7 @@ ARMS = (
     Arm("OPSM 0.5", ("algorithm.opsm_delta=0.5",)),
     Arm("deviation of the batch", ("algorithm.advantage_scale=batch",)),
     Arm("KL 0.04", ("algorithm.kl_weight=0.04",)),
+    Arm("KL 0.2", ("algorithm.kl_weight=0.2",)),
     Arm("KL 0.04, reset", ("algorithm.kl_weight=0.04", "algorithm.reference_reset_every=25")),
     Arm("entropy 0.01", ("algorithm.entropy_weight=0.01",)),
     Arm("gradient norm 0.1", ("learner.max_grad_norm=0.1",)),
@@ -66,6 +67,16 @@ MORE = (
     Arm("length 24, 32, 40", ("length.first=24", "length.factor=1.3", "length.below=0.1")),
 )
 
+PANELS = (
+    ("corrections", ("plain", "no staleness", "cispo", "sequence ratio", "OPSM 0.5")),
+    (
+        "the gradient",
+        ("plain", "deviation of the batch", "gradient norm 0.1", "skip spikes", "rate a third"),
+    ),
+    ("anchors", ("plain", "KL 0.04", "KL 0.2", "KL 0.04, reset", "entropy 0.01")),
+    ("more completions", ("plain", "16 groups", "groups of 24")),
+)
+
 STUDIES = (
     Study(
         "stabilisers",
@@ -73,6 +84,7 @@ STUDIES = (
         (*PLAIN, "learner.steps=100", "evaluation.every=25"),
         arms=ARMS,
         more=MORE,
+        panels=PANELS,
     ),
     Study(
         "long",
