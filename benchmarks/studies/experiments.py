@@ -45,7 +45,7 @@ STUDIES = (
             Arm("2 accuracy", ACCURACY),
             Arm("3 cosine as shipped", (*COSINE, *SHIPPED)),
             Arm("3 cosine corrected", COSINE),
-            Arm("accuracy without format", (*ACCURACY, "scorer.weights.format=0.0")),
         ),
+        more=(Arm("accuracy without format", (*ACCURACY, "scorer.weights.format=0.0")),),
     ),
 )

@@ -24,7 +24,7 @@ STUDIES = (
             "evaluation.greedy=false",
             "evaluation.problems=128",
         ),
-        arms=tuple(map(_arm, (2, 4, 8, 16, 32))),
-        seeds=(0, 1, 2),
+        arms=tuple(map(_arm, (4, 8, 16))),
+        more=tuple(map(_arm, (2, 32))),
     ),
 )
