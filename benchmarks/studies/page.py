@@ -73,11 +73,15 @@ def _facts(results: Sequence[Result]) -> list[str]:
     tokens = fmean(_end(result.tokens) for result in results)
     truncated = fmean(_end(result.truncated) for result in results)
     staleness = fmean(result.staleness for result in results)
-    steps = ", ".join(
-        str(r.steps) if r.ended == "finished" else f"{r.steps} ({r.ended})" for r in results
-    )
+    steps = ", ".join(map(_steps, results))
     least = min(result.ess for result in results)
     return [f"{tokens:.1f}", f"{truncated:.3f}", f"{staleness:.1f}", f"{least:.2f}", steps]
+
+
+def _steps(result: Result) -> str:
+    """How many, and how it ended if it was not the last."""
+    how = "" if result.ended == "finished" else f" ({result.ended.partition(';')[0]})"
+    return f"{result.steps}{how}"
 
 
 def _end(values: Sequence[float | None]) -> float:

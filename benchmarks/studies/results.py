@@ -19,7 +19,7 @@ class Result:
     digest: str
     """Of all that the run was told."""
     ended: str
-    """`finished`, `stopped` at the study's limit of time, or what the learner said."""
+    """`finished`, `stopped` (at the limit of time, or by hand), or what the learner said."""
     steps: int
     seconds: float
     evaluations: tuple[tuple[int, float, float], ...]

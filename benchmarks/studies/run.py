@@ -21,6 +21,9 @@ from openrs_core.record.reader import read_record
 LAST = 10
 """Steps that `components` are the mean of."""
 
+ENDS = {0: "finished", 130: "stopped"}
+"""What `openrs up`'s exit code says; 130: somebody stopped it."""
+
 STOP_SECONDS = 60.0
 """From the signal to the end of every process."""
 
@@ -49,7 +52,7 @@ def _up(study: Study, arm: Arm, seed: int, runs: Path, name: str) -> str:
     with (runs / f"{name}.log").open("w") as log:
         ring = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
     try:
-        return "finished" if ring.wait(study.limit_seconds) == 0 else "failed"
+        return ENDS.get(ring.wait(study.limit_seconds), "failed")
     except subprocess.TimeoutExpired:
         return "stopped"
     finally:

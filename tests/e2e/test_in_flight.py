@@ -38,7 +38,7 @@ VERSIONS = 6
 
 def pull(version: int) -> float:
     """How much of the common direction token CERTAIN has: a little more with each version."""
-    return 0.9 + 0.07 * version if version < VERSIONS else 10.0
+    return 0.9 + 0.06 * version if version < VERSIONS else 10.0
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def assert_the_last_version_is_certain(completion: Completion) -> None:
     assert set(completion.token_ids[-last:]) == {CERTAIN}
     assert min(completion.behaviour_logprobs[-last:]) > -1e-6
     before = completion.token_ids[:-last]
-    assert sum(token == CERTAIN for token in before) < len(before) / 4
+    assert sum(token == CERTAIN for token in before) < len(before) / 2
 
 
 def a_long_prompt(recipe: TrainingRecipe) -> Prompt:

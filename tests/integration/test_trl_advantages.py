@@ -51,6 +51,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test before these may have trained in this process: TRL would look for other ranks."""
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+
+
 def trl_batch(name: str, model: str, rewards: list[list[float]], **options: Any) -> dict[str, Any]:
     """What a trainer makes of these rewards."""
     trainer = load_trl(f"{name.lower()}_trainer", f"{name}Trainer")
