@@ -91,7 +91,7 @@ STUDIES = (
         "The options of the recommended recipe, over 600 steps",
         (*PLAIN, "learner.steps=600", "evaluation.every=100"),
         arms=(Arm("recommended", STABLE),),
-        more=(Arm("plain"), Arm("recommended, rate a third", (*STABLE, "learner.lr=5e-4"))),
+        more=(Arm("plain"), Arm("recommended at a third", (*STABLE, "learner.lr=5e-4"))),
         seeds=(0,),
         limit_seconds=1800.0,
     ),
