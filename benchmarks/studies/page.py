@@ -60,7 +60,9 @@ def write(study: Study) -> None:
 def _table(known: Sequence[Known]) -> str:
     last = estimates([[result.last for result in each.results] for each in known])
     best = estimates([[result.best for result in each.results] for each in known])
-    head = "| arm | seeds | accuracy, end | accuracy, best | tokens | cut off | staleness "
+    head = (
+        "| arm | seeds | accuracy, end | accuracy, best | sampled | tokens | cut off | staleness "
+    )
     head += "| least ESS | steps |"
     rows = [head, "|---" * head.count("| ") + "|"]
     for each, end, top in zip(known, last, best, strict=True):
@@ -70,12 +72,20 @@ def _table(known: Sequence[Known]) -> str:
 
 
 def _facts(results: Sequence[Result]) -> list[str]:
+    sampled = fmean(_end(result.accuracy) for result in results)
     tokens = fmean(_end(result.tokens) for result in results)
     truncated = fmean(_end(result.truncated) for result in results)
     staleness = fmean(result.staleness for result in results)
     steps = ", ".join(map(_steps, results))
     least = min(result.ess for result in results)
-    return [f"{tokens:.1f}", f"{truncated:.3f}", f"{staleness:.1f}", f"{least:.2f}", steps]
+    return [
+        f"{sampled:.2f}",
+        f"{tokens:.1f}",
+        f"{truncated:.3f}",
+        f"{staleness:.1f}",
+        f"{least:.2f}",
+        steps,
+    ]
 
 
 def _steps(result: Result) -> str:
