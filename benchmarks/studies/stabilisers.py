@@ -31,9 +31,12 @@ STABLE = (
     "learner.group_size=8",
     "scorer.weights.overlong=0.5",
     "scorer.overlong.share=0.25",
-    "curriculum.enabled=true",
 )
 """The options of recipes/open_rs_stable.toml, with half its groups."""
+
+CURRICULUM = "curriculum.enabled=true"
+SLOW = ("learner.lr=1e-4", "learner.groups_per_step=8")
+"""The rate that suits the toy."""
 
 ARMS = (
     Arm("plain"),
@@ -91,9 +94,11 @@ STUDIES = (
         "The options of the recommended recipe, over 600 steps",
         (*PLAIN, "learner.steps=600", "evaluation.every=100"),
         arms=(
-            Arm("at 1.5e-3", STABLE),
-            Arm("at 5e-4", (*STABLE, "learner.lr=5e-4")),
-            Arm("at 1e-4", (*STABLE, "learner.lr=1e-4", "learner.groups_per_step=8")),
+            Arm("recommended", (*STABLE, *SLOW)),
+            Arm("recommended at 3e-5", (*STABLE, "learner.lr=3e-5", "learner.groups_per_step=8")),
+            Arm("with curriculum", (*STABLE, CURRICULUM, *SLOW)),
+            Arm("with curriculum at 5e-4", (*STABLE, CURRICULUM, "learner.lr=5e-4")),
+            Arm("with curriculum at 1.5e-3", (*STABLE, CURRICULUM)),
         ),
         more=(Arm("plain at 1e-4", ("learner.lr=1e-4",)),),
         seeds=(0,),

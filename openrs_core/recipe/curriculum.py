@@ -15,7 +15,8 @@ class CurriculumSection(Section):
     """
 
     enabled: bool = False
-    """Off: every problem in turn, in every epoch."""
+    """Off: every problem in turn, in every epoch. On, a run that has solved nearly all its problems
+    trains on the few that are left, again and again, and breaks (docs/studies.md): stop before."""
     window: Annotated[int, Field(ge=2)] = 2
     """Visits of a problem that its pass rate is of, the last ones: correct among verified."""
     retire_at: Annotated[float, Field(gt=0, le=1)] = 0.9
