@@ -100,7 +100,10 @@ STUDIES = (
             Arm("with curriculum at 5e-4", (*STABLE, CURRICULUM, "learner.lr=5e-4")),
             Arm("with curriculum at 1.5e-3", (*STABLE, CURRICULUM)),
         ),
-        more=(Arm("plain at 1e-4", ("learner.lr=1e-4",)),),
+        more=(
+            Arm("with a fifth kept", (*STABLE, CURRICULUM, *SLOW, "curriculum.keep=0.2")),
+            Arm("plain at 1e-4", ("learner.lr=1e-4",)),
+        ),
         seeds=(0,),
         limit_seconds=1800.0,
     ),

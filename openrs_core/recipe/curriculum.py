@@ -15,13 +15,15 @@ class CurriculumSection(Section):
     """
 
     enabled: bool = False
-    """Off: every problem in turn, in every epoch. On, a run that has solved nearly all its problems
-    trains on the few that are left, again and again, and breaks (docs/studies.md): stop before."""
+    """Off: every problem in turn, in every epoch."""
     window: Annotated[int, Field(ge=2)] = 2
     """Visits of a problem that its pass rate is of, the last ones: correct among verified."""
     retire_at: Annotated[float, Field(gt=0, le=1)] = 0.9
     """A problem with this pass rate, after two visits at least, is not issued again (ScaleRL, arXiv
     2510.13786)."""
+    keep: Share = 0.2
+    """At least this share of the problems is never retired. A run that has solved all but a handful
+    would train on those again and again, and break (docs/studies.md)."""
     prefer: tuple[Share, Share] = (0.2, 0.8)
     """A problem whose pass rate is outside rests for `rest_epochs`."""
     rest_epochs: PositiveInt = 1

@@ -98,6 +98,21 @@ def test_what_is_retired_is_taken_last() -> None:
     assert curriculum.next_place(5, prompt_at) == 8
 
 
+def test_so_many_are_kept_however_many_were_solved() -> None:
+    """All are always solved: one of four is kept, and comes again when it has rested."""
+    visits = Visits({f"p{n}": 10 for n in range(4)})
+    visits.go(8)
+    kept = [name for name, each in visits.curriculum.state().items() if not each["retired"]]
+    assert kept == ["p3"]
+    assert {place % PROBLEMS for place in visits.go(5)} == {3}
+
+
+def test_where_none_need_be_kept_all_retire() -> None:
+    visits = Visits({f"p{n}": 10 for n in range(4)}, CurriculumSection(enabled=True, keep=0))
+    visits.go(8)
+    assert all(each["retired"] for each in visits.curriculum.state().values())
+
+
 marks = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 4)), max_size=30)
 
 

@@ -22,6 +22,7 @@ class _History:
     """Of the last one, in the data order."""
     visits: list[tuple[int, int]] = field(default_factory=list)
     """Correct and verified completions of each, oldest first."""
+    retired: bool = False
 
     @property
     def pass_rate(self) -> float:
@@ -35,6 +36,7 @@ class Curriculum:
         """There are so many problems in an epoch."""
         self._rules, self._problems = rules, problems
         self._histories: dict[str, _History] = {}
+        self._retired = 0
 
     def visited(self, prompt_id: str, position: int, right: int, verified: int) -> None:
         """A group of this problem came back: so many correct among so many verified."""
@@ -43,13 +45,16 @@ class Curriculum:
         history = self._histories.setdefault(prompt_id, _History(position))
         history.position = position
         history.visits = [*history.visits, (right, verified)][-self._rules.window :]
+        if not history.retired and self._is_solved(history) and self._may_retire:
+            history.retired = True
+            self._retired += 1
 
     def skips(self, position: int, prompt_id: str) -> bool:
         """Is the problem at this place to be passed over?"""
         history = self._histories.get(prompt_id)
         if history is None:
             return False
-        return self._is_retired(history) or self._rests(history, position)
+        return history.retired or self._rests(history, position)
 
     def next_place(self, cursor: int, prompt_at: Callable[[int], str]) -> int:
         """The first place from the cursor on that is not skipped.
@@ -71,12 +76,20 @@ class Curriculum:
         """Go on from a checkpoint."""
         self._histories = {
             prompt_id: _History(
-                history["position"], [(right, count) for right, count in history["visits"]]
+                history["position"],
+                [(right, count) for right, count in history["visits"]],
+                history["retired"],
             )
             for prompt_id, history in state.items()
         }
+        self._retired = sum(history.retired for history in self._histories.values())
 
-    def _is_retired(self, history: _History) -> bool:
+    @property
+    def _may_retire(self) -> bool:
+        """Is more left than must be? Who has solved all but a handful would train on that alone."""
+        return self._problems - self._retired - 1 >= self._rules.keep * self._problems
+
+    def _is_solved(self, history: _History) -> bool:
         enough = len(history.visits) >= LEAST_VISITS
         return enough and history.pass_rate >= self._rules.retire_at
 
@@ -86,4 +99,4 @@ class Curriculum:
         return not low <= history.pass_rate <= high and since <= self._rules.rest_epochs
 
     def _urgency(self, history: _History) -> tuple[bool, int]:
-        return self._is_retired(history), history.position
+        return history.retired, history.position
