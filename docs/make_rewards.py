@@ -1,7 +1,4 @@
-"""Make the pictures of docs/rewards.md from the rewards themselves: `make reward-pictures`.
-
-The same bytes from the same functions: no date, a fixed salt, text as text.
-"""
+"""Make the pictures of docs/rewards.md from the rewards themselves: `make reward-pictures`."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +18,7 @@ from services.scorer.rewards.repetition import repetition
 
 PICTURES = Path(__file__).parent / "pictures"
 
-plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "openrs", "font.size": 8})
+plt.style.use(Path(__file__).parent / "pictures.mplstyle")
 
 Curves = Mapping[str, Callable[[int], float]]
 
@@ -33,9 +30,14 @@ DAPO, WHOLE = OverlongSection(), OverlongSection(share=1.0)
 THREES = RepetitionSection()
 
 
-def main() -> None:
-    """All of them."""
-    draw(
+def looping(tokens: int, circle: int) -> float:
+    """The repetition of 500 different tokens, then the same few again and again."""
+    ids = [n if n < 500 else 1000 + n % circle for n in range(tokens)]
+    return repetition(ids, THREES)
+
+
+DRAWN: tuple[tuple[str, str, Sequence[int], Curves], ...] = (
+    (
         "cosine",
         "length: tokens, or characters as Open-RS shipped it",
         range(0, 10_753, 128),
@@ -45,8 +47,8 @@ def main() -> None:
             "correct, as shipped": lambda n: cosine(n, True, SHIPPED),
             "wrong, as shipped": lambda n: cosine(n, False, SHIPPED),
         },
-    )
-    draw(
+    ),
+    (
         "length",
         "tokens, where the shortest of the group has 1,000 and the longest 3,000",
         range(1000, 3001, 100),
@@ -54,8 +56,8 @@ def main() -> None:
             "correct": lambda n: beside_siblings(n, True, 1000, 3000),
             "wrong": lambda n: beside_siblings(n, False, 1000, 3000),
         },
-    )
-    draw(
+    ),
+    (
         "overlong",
         "tokens, where max_tokens is 4,096",
         range(0, 4097, 64),
@@ -63,8 +65,8 @@ def main() -> None:
             "share = 0.2": lambda n: overlong(n, 4096, DAPO),
             "share = 1": lambda n: overlong(n, 4096, WHOLE),
         },
-    )
-    draw(
+    ),
+    (
         "repetition",
         "tokens of a completion that goes in circles from its 500th on",
         range(0, 3001, 50),
@@ -72,19 +74,21 @@ def main() -> None:
             f"a circle of {length}": lambda n, length=length: looping(n, length)
             for length in (1, 100, 400)
         },
-    )
-    draw(
+    ),
+    (
         "reasoning_steps",
         "markers of a step",
         range(7),
         {"reasoning_steps": lambda n: reasoning_steps("- so\n" * n)},
-    )
+    ),
+)
+"""Name, what it is drawn along, where, and its curves."""
 
 
-def looping(tokens: int, circle: int) -> float:
-    """The repetition of 500 different tokens, then the same few again and again."""
-    ids = [n if n < 500 else 1000 + n % circle for n in range(tokens)]
-    return repetition(ids, THREES)
+def main() -> None:
+    """All of them."""
+    for drawn in DRAWN:
+        draw(*drawn)
 
 
 def draw(name: str, along: str, at: Sequence[int], curves: Curves) -> None:
@@ -100,7 +104,6 @@ def draw(name: str, along: str, at: Sequence[int], curves: Curves) -> None:
             label=label,
         )
     axes.set(xlabel=along, ylabel=name)
-    axes.spines[["top", "right"]].set_visible(False)
     if len(curves) > 1:
         figure.legend(fontsize=6, frameon=False, loc="outside right upper")
     target = PICTURES / f"reward-{name}.svg"

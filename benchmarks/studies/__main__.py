@@ -25,7 +25,12 @@ STUDIES = {
 def main(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Studies, or all.")],
     seeds: Annotated[str, typer.Option(help="Other seeds than the study's, e.g. 0,1,2.")] = "",
-    arms: Annotated[str, typer.Option(help="Only these arms, also of the rest of the grid.")] = "",
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm", help="Only this arm, also of the rest of the grid; as often as needed."
+        ),
+    ] = None,
     pages: Annotated[bool, typer.Option("--pages", help="Run nothing, write the page.")] = False,
 ) -> None:
     """Run what is missing of some studies, then write their tables and pictures."""
@@ -40,13 +45,13 @@ def main(
         write(study)
 
 
-def _chosen(study: Study, names: str) -> tuple[Arm, ...]:
+def _chosen(study: Study, names: list[str] | None) -> tuple[Arm, ...]:
     if not names:
         return study.arms
     known = {arm.name: arm for arm in (*study.arms, *study.more)}
-    if unknown := [name for name in names.split(",") if name not in known]:
-        raise typer.BadParameter(f"{study.name} has no arm {unknown[0]}; {', '.join(known)}")
-    return tuple(known[name] for name in names.split(","))
+    if unknown := [name for name in names if name not in known]:
+        raise typer.BadParameter(f"{study.name} has no arm {unknown[0]!r}, but {list(known)}")
+    return tuple(known[name] for name in names)
 
 
 def _fill(study: Study, arms: tuple[Arm, ...], seeds: tuple[int, ...]) -> None:

@@ -14,22 +14,21 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks.studies.numbers import estimates
-from benchmarks.studies.results import Result, kept, of_arm
+from benchmarks.studies.results import LAST, Result, kept, of_arm
 from benchmarks.studies.study import ROOT, Arm, Study
 
 PAGE = ROOT / "docs" / "studies.md"
 PICTURES = ROOT / "docs" / "pictures"
+COLUMNS = (
+    "arm", "seeds", "accuracy, end", "accuracy, best", "sampled", "tokens", "cut off",
+    "staleness", "least ESS", "steps",
+)  # fmt: skip
 SMOOTH = 5
 """Steps that a point of a curve is the mean of."""
 POINTS = 50
 """Of a curve, at most twice as many."""
-LAST = 10
-"""Steps that a number of the table is the mean of."""
 
-# The same bytes from the same results
-plt.rcParams.update(
-    {"svg.fonttype": "none", "svg.hashsalt": "openrs", "font.size": 8, "path.simplify": True}
-)
+plt.style.use(ROOT / "docs" / "pictures.mplstyle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,7 @@ def write(study: Study) -> None:
 def _table(known: Sequence[Known]) -> str:
     last = estimates([[result.last for result in each.results] for each in known])
     best = estimates([[result.best for result in each.results] for each in known])
-    head = (
-        "| arm | seeds | accuracy, end | accuracy, best | sampled | tokens | cut off | staleness "
-    )
-    head += "| least ESS | steps |"
-    rows = [head, "|---" * head.count("| ") + "|"]
+    rows = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for each, end, top in zip(known, last, best, strict=True):
         cells = [each.arm.name, str(len(each.results)), str(end), str(top), *_facts(each.results)]
         rows.append(f"| {' | '.join(cells)} |")
@@ -139,7 +134,6 @@ def _lines(
             axes.plot(*_curve(values(result)), color=color, linewidth=0.5, alpha=0.6)
         axes.plot(*_mean_curve([values(r) for r in each.results]), color=color, linewidth=1.6,
                   label=each.arm.name)  # fmt: skip
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _mean_curve(rows: Sequence[Sequence[float | None]]) -> tuple[list[int], list[float]]:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from benchmarks.studies.study import Arm, Study
 
+LAST = 10
+"""Steps that what a run was like at its end is the mean of."""
+
 DIRECTORY = Path(__file__).parent / "results"
 
 

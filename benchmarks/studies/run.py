@@ -13,13 +13,10 @@ from datetime import date
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.studies.results import Result
+from benchmarks.studies.results import LAST, Result
 from benchmarks.studies.study import ROOT, Arm, Study
 from openrs_core.record.lines import EvaluationLine, Scored, StepLine
 from openrs_core.record.reader import read_record
-
-LAST = 10
-"""Steps that `components` are the mean of."""
 
 ENDS = {0: "finished", 130: "stopped"}
 """What `openrs up`'s exit code says; 130: somebody stopped it."""

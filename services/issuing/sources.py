@@ -146,8 +146,9 @@ def _there(wanted: list[str], names: list[str]) -> list[str]:
 
 def _hub(source: Source, split: Split, wanted: list[str]) -> Iterator[Columns]:
     """A data set of the Hugging Face hub, or of its cache."""
-    chosen = _split(source, split, list(_loaded(source, split, None)))
-    rows = _loaded(source, split, chosen)
+    whole = _loaded(source, split, None)
+    chosen = _split(source, split, list(whole))
+    rows = whole[chosen] if chosen in whole else _loaded(source, split, chosen)  # slices
     columns = _there(wanted, rows.column_names)
     for table in rows.select_columns(columns).with_format("arrow").iter(BATCH):
         yield from table.to_pylist()
