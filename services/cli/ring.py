@@ -10,7 +10,7 @@ import typer
 
 from openrs_core import log
 from openrs_core.lifecycle import Settings
-from openrs_core.recipe.file import load
+from openrs_core.recipe.file import load, load_any
 from services.cli.options import (
     LOCAL_REDIS,
     LogFormat,
@@ -92,7 +92,7 @@ def sampler(
 
     name = name or _own_name("sampler")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings)
+    main(load_any(recipe, overrides or []), settings)
 
 
 def scorer(
@@ -118,7 +118,7 @@ def scorer(
 
     name = name or _own_name("scorer")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings, rewards or recipe.parent)
+    main(load_any(recipe, overrides or []), settings, rewards or recipe.parent)
 
 
 def learner(
