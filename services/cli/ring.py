@@ -10,7 +10,7 @@ import typer
 
 from openrs_core import log
 from openrs_core.lifecycle import Settings
-from openrs_core.recipe.file import load
+from openrs_core.recipe.file import load, load_any
 from services.cli.options import (
     LOCAL_REDIS,
     LogFormat,
@@ -48,7 +48,8 @@ def up(
     overrides: Overrides = None,
 ) -> None:
     """Start the whole ring on this machine, show it, and stop it in order."""
-    from services.supervisor.main import Plan, main
+    from services.supervisor.main import main
+    from services.supervisor.ring import Plan
 
     plan = Plan(
         run=run, redis_url=redis, runs=runs, samplers=samplers, scorers=scorers, resume=resume,
@@ -68,7 +69,7 @@ def drift(
 ) -> None:
     """Measure how far sampler and learner differ: the ring with a learning rate of 0."""
     from services.supervisor.drift import main
-    from services.supervisor.main import Plan
+    from services.supervisor.ring import Plan
 
     plan = Plan(
         run=f"drift-{os.getpid()}", redis_url=redis, runs=runs, samplers=samplers,
@@ -92,7 +93,7 @@ def sampler(
 
     name = name or _own_name("sampler")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings)
+    main(load_any(recipe, overrides or []), settings)
 
 
 def scorer(
@@ -118,7 +119,7 @@ def scorer(
 
     name = name or _own_name("scorer")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings, rewards or recipe.parent)
+    main(load_any(recipe, overrides or []), settings, rewards or recipe.parent)
 
 
 def learner(

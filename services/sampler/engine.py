@@ -135,6 +135,8 @@ class VllmEngine:
             n=sampling.group_size,
             temperature=sampling.temperature,
             max_tokens=sampling.max_tokens,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
             logprobs=0,
             detokenize=False,
             stop_token_ids=self._stop_ids,
