@@ -9,4 +9,5 @@ comparison  pairs two results, problem by problem    compare    `openrs compare`
 detection   how many samples tell a difference
     pairing     which results can be compared at all     comparison  whether they differ
     compare     `openrs compare`
+    detection   how many samples tell a difference
 """
