@@ -69,7 +69,11 @@ AT_HOME = {
     "transformers": ("services/learner/", "services/sampler/", "services/toy/"),
     "vllm": ("services/sampler/",),
     "deepspeed": ("services/learner/trainer/",),
-    "math_verify": ("services/scorer/comparison.py", "services/issuing/references.py"),
+    "math_verify": (
+        "services/scorer/comparison.py",
+        "services/scorer/harness.py",
+        "services/issuing/references.py",
+    ),
     "pebble": (
         "services/scorer/verifier.py",
         "services/scorer/rewards/own.py",
