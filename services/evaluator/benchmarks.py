@@ -35,8 +35,12 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 }
 
 
+TOY = "toy"
+"""The held-out problems of the embedded task."""
+
+
 def sets(names: Sequence[str], directory: Path | None = None) -> list[EvalSet]:
-    """The sets of these names: files of a directory, else data sets of the hub.
+    """The sets of these names: files of a directory, else data sets of the hub, or the toy's.
 
     Raises:
         RunError: one is not known, or not in the directory.
@@ -45,6 +49,8 @@ def sets(names: Sequence[str], directory: Path | None = None) -> list[EvalSet]:
 
 
 def _from_hub(name: str) -> EvalSet:
+    if name == TOY:
+        return EvalSet(name=name, source=TOY)
     if (found := BENCHMARKS.get(name)) is None:
         raise RunError(
             f"--benchmarks {name}: no such benchmark; there are {', '.join(BENCHMARKS)}, and with "

@@ -17,8 +17,7 @@ LONGEST = 32_768
 
 PROTOCOLS: Mapping[Protocol, Mapping[str, Any]] = {
     "ours": {
-        "seed": 0,
-        "eval": {"samples": 32, "temperature": 0.6, "top_p": 0.95},
+        "eval": {"samples": 32, "seed": 0, "temperature": 0.6, "top_p": 0.95},
         "data": {
             "max_prompt_tokens": 2048,
             "user_prompt": "{problem}\n\nThink step by step, and put your final answer inside "
@@ -27,8 +26,7 @@ PROTOCOLS: Mapping[Protocol, Mapping[str, Any]] = {
         "sampler": {"max_tokens": LONGEST},
     },
     "paper": {
-        "seed": 1234,
-        "eval": {"samples": 1, "temperature": 0.6, "top_p": 0.95},
+        "eval": {"samples": 1, "seed": 1234, "temperature": 0.6, "top_p": 0.95},
         "data": {
             "max_prompt_tokens": 2048,
             "user_prompt": "Solve the following math problem efficiently and clearly.  The last "

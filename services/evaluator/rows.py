@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 from openrs_core.boxed import last_box
-from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.record.rollouts import Journal
 from openrs_core.wire.messages import Completion, Prompt, Score
 from services.evaluator.samples import Sample
@@ -13,20 +12,20 @@ HARNESS = "harness"
 """The component of the reward that says what the paper's harness would have credited."""
 
 
-def rows(asked: Iterable[Share], recipe: EvalRecipe, journal: Journal) -> Iterator[Sample]:
-    """A row for each completion of the shares, in their order; without those that failed."""
+def rows(asked: Iterable[Share], journal: Journal) -> Iterator[Sample]:
+    """A row for each completion of the shares, in their order.
+
+    Raises:
+        KeyError: one is not answered.
+    """
     for share in asked:
-        if share.group_id not in journal:
-            continue
         group = journal.group(share.group_id)
         judged = zip(group.rollout.completions, group.scores, strict=True)
         for number, (completion, score) in enumerate(judged):
             yield _row(share, number, group.rollout.prompt, completion, score)
 
 
-def _row(
-    share: Share, number: int, prompt: Prompt, completion: Completion, score: Score
-) -> Sample:
+def _row(share: Share, number: int, prompt: Prompt, completion: Completion, score: Score) -> Sample:
     harness = score.components.get(HARNESS)
     seed = prompt.sampling.seed
     return Sample(

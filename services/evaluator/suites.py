@@ -15,10 +15,8 @@ from openrs_core.recipe.eval import EvalRecipe, EvalSet
 from openrs_core.wire.messages import Prompt, Sampling
 from services.issuing.problems import Problem, read_problems
 from services.issuing.rendering import Renderer, Tokenizer
+from services.issuing.seat import FIRST_LIFE
 from services.issuing.sources import Named
-
-FIRST_LIFE = 1
-"""Every life of the evaluator asks as the first one did, as the policy is always the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def shares(suites: Iterable[Suite], samples: int, at_once: int) -> Iterator[Shar
 
 def seed_of(recipe: EvalRecipe, suite: str, prompt_id: str) -> int:
     """Sample i of the problem is drawn with this + i."""
-    return zlib.crc32(f"{recipe.seed}/{suite}/{prompt_id}".encode())
+    return zlib.crc32(f"{recipe.eval.seed}/{suite}/{prompt_id}".encode())
 
 
 def prompt(share: Share, recipe: EvalRecipe, begun: float) -> Prompt:

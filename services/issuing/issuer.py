@@ -125,6 +125,10 @@ class Issuer:
         self._queue.ack("scored", self._settled)
         self._settled = []
 
+    def traces(self) -> set[str]:
+        """Group ids that Redis holds in any stage."""
+        return self._queue.traces()
+
     def depths(self) -> dict[Stage, int]:
         """Messages of each stage that are waiting or in progress."""
         return {stage: self._queue.depth(stage) for stage in STAGES}
