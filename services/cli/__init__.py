@@ -18,7 +18,7 @@ from openrs_core.ring.address import refusal
 from services.cli import files, look, measure, ring
 
 COMMANDS = (
-    ring.up, measure.evaluate, ring.drift, ring.sampler, ring.scorer, ring.learner, ring.evaluator,
+    ring.up, measure.eval, ring.drift, ring.sampler, ring.scorer, ring.learner, ring.evaluator,
     look.config, files.toy, look.weights, files.export,
 )  # fmt: skip
 """In the order in which `--help` lists them; `dead`, a group, comes last."""
@@ -31,8 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 for command in COMMANDS:
-    name = "eval" if command is measure.evaluate else None  # Python has an eval of its own
-    app.command(name)(command)
+    app.command()(command)
 app.add_typer(look.dead, name="dead")
 
 
