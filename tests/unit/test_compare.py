@@ -181,9 +181,10 @@ def test_one_draw_shown_twice_and_other_versions_are_remarked():
     ]
 
 
-@pytest.fixture
-def three(tmp_path):
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
     """Evaluations: a, one like it, and one that is much better."""
+    tmp_path = tmp_path_factory.mktemp("evaluations")
     for name, right in (("a", [1, 0] * 10), ("like", [0, 1] * 10), ("better", [4, 3] * 10)):
         (tmp_path / name).mkdir()
         written(tmp_path / name, a_set(right), a_set(right[:6], name="small"))
