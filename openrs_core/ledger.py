@@ -151,6 +151,11 @@ class Ledger:
             return []
         return chosen
 
+    @property
+    def awaited(self) -> int:
+        """Groups in flight that have not come back."""
+        return len(self.in_flight) - len(self._arrived)
+
     # --- bookkeeping -----------------------------------------------------------------------
 
     def balance(self) -> dict[str, int]:

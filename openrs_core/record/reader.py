@@ -14,6 +14,7 @@ from openrs_core.record.lines import (
     Line,
     SkippedLine,
     StepLine,
+    UnevaluatedLine,
     WeightsLine,
     read,
 )
@@ -31,6 +32,8 @@ class RecordReader:
         self.skipped: list[SkippedLine] = []
         self.evaluations: list[EvaluationLine] = []
         """Of policies that are not void."""
+        self.unevaluated: list[UnevaluatedLine] = []
+        """And what of them was never evaluated, though it was its turn."""
         self.weights: list[WeightsLine] = []
 
     def follow(self) -> list[Line]:
@@ -66,12 +69,15 @@ class RecordReader:
                 self.lives.append(line)
                 self.steps = [step for step in self.steps if step.version <= line.version]
                 self.evaluations = [e for e in self.evaluations if e.version <= line.version]
+                self.unevaluated = [u for u in self.unevaluated if u.version <= line.version]
             case StepLine():
                 self.steps.append(line)
             case SkippedLine():
                 self.skipped.append(line)
             case EvaluationLine():
                 self.evaluations.append(line)
+            case UnevaluatedLine():
+                self.unevaluated.append(line)
             case WeightsLine():
                 self.weights.append(line)
 
