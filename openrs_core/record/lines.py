@@ -195,6 +195,21 @@ class UnevaluatedLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProgressLine:
+    """How far a client that learns nothing has come: an evaluation, a stage of a curation."""
+
+    kind: Literal["progress"] = "progress"
+    time: float = field(default_factory=time.time)
+    stage: str
+    """What is being done, in a few words."""
+    done: int
+    """Completions, or problems, of `total`."""
+    total: int
+    tokens: int
+    """Completion tokens that came back in this life."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WeightsLine:
     """One finished publication of weights."""
 
@@ -227,7 +242,15 @@ class SampleLine:
     reward: float
 
 
-Line = LifeLine | StepLine | SkippedLine | EvaluationLine | UnevaluatedLine | WeightsLine
+Line = (
+    LifeLine
+    | StepLine
+    | SkippedLine
+    | EvaluationLine
+    | UnevaluatedLine
+    | ProgressLine
+    | WeightsLine
+)
 
 _LINES: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 

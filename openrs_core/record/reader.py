@@ -12,6 +12,7 @@ from openrs_core.record.lines import (
     EvaluationLine,
     LifeLine,
     Line,
+    ProgressLine,
     SkippedLine,
     StepLine,
     UnevaluatedLine,
@@ -35,6 +36,13 @@ class RecordReader:
         self.unevaluated: list[UnevaluatedLine] = []
         """And what of them was never evaluated, though it was its turn."""
         self.weights: list[WeightsLine] = []
+        self.progress: ProgressLine | None = None
+        """The last of them."""
+
+    @property
+    def last_incarnation(self) -> int:
+        """Of the latest life that began here; 0 before the first."""
+        return max((life.incarnation for life in self.lives), default=0)
 
     def follow(self) -> list[Line]:
         """Take up the lines that are new, and return them.
@@ -78,6 +86,8 @@ class RecordReader:
                 self.evaluations.append(line)
             case UnevaluatedLine():
                 self.unevaluated.append(line)
+            case ProgressLine():
+                self.progress = line
             case WeightsLine():
                 self.weights.append(line)
 

@@ -48,7 +48,8 @@ def up(
     overrides: Overrides = None,
 ) -> None:
     """Start the whole ring on this machine, show it, and stop it in order."""
-    from services.supervisor.main import Plan, main
+    from services.supervisor.main import main
+    from services.supervisor.ring import Plan
 
     plan = Plan(
         run=run, redis_url=redis, runs=runs, samplers=samplers, scorers=scorers, resume=resume,
@@ -68,7 +69,7 @@ def drift(
 ) -> None:
     """Measure how far sampler and learner differ: the ring with a learning rate of 0."""
     from services.supervisor.drift import main
-    from services.supervisor.main import Plan
+    from services.supervisor.ring import Plan
 
     plan = Plan(
         run=f"drift-{os.getpid()}", redis_url=redis, runs=runs, samplers=samplers,
