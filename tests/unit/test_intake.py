@@ -60,6 +60,30 @@ def test_a_policy_that_cannot_have_been_published_is_refused(incarnation, versio
     assert fault(made_by(incarnation, version), ISSUED, NOW, 100) == said
 
 
+@pytest.mark.parametrize("made_by", [(1, 3), (1, 5), (2, 3)])
+def test_what_another_policy_made_of_an_evaluation_is_refused(made_by):
+    """Of the training it may be of any policy that was published."""
+    incarnation, version = made_by
+    runs = (
+        PolicyRun(incarnation=1, version=4, count=1),
+        PolicyRun(incarnation=incarnation, version=version, count=1),
+    )
+    for purpose, said in (
+        ("train", ""),
+        ("eval", f"policy {incarnation}:{version} made tokens of an evaluation of policy 1:4"),
+    ):
+        issued = a_prompt(purpose=purpose, version=4)
+        group = a_scored_group(issued)
+        drawn = tuple(replace(each, policies=runs) for each in group.rollout.completions)
+        group = replace(group, rollout=replace(group.rollout, completions=drawn))
+        assert fault(group, issued, NOW, 100) == said
+
+
+def test_what_its_own_policy_made_of_an_evaluation_is_taken():
+    issued = a_prompt(purpose="eval", version=4)
+    assert fault(a_scored_group(issued, version=4), issued, NOW, 100) == ""
+
+
 def test_a_token_outside_the_vocabulary_is_refused():
     assert fault(changed(token_ids=(4, 99)), ISSUED, NOW, 100) == ""
     assert "token 100" in fault(changed(token_ids=(4, 100)), ISSUED, NOW, 100)
