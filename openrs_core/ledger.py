@@ -40,6 +40,10 @@ class Policy:
     incarnation: int
     version: int
 
+    def is_same(self, other: "Policy") -> bool:
+        """Are these the same weights for sure? Version 0 is the base model in every life."""
+        return self == other or self.version == other.version == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Lineage:

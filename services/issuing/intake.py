@@ -38,12 +38,14 @@ def _completion_fault(completion: Completion, reached: Policy, vocabulary: int) 
 
 def _label_fault(completion: Completion, issued: Prompt) -> str:
     """An evaluation is of the policy its prompts were issued under, and of no other."""
-    label = (issued.incarnation, issued.issued_version)
+    if issued.purpose != "eval":
+        return ""
+    label = Policy(issued.incarnation, issued.issued_version)
     for run in completion.policies:
-        if issued.purpose == "eval" and (run.incarnation, run.version) != label:
+        if not label.is_same(Policy(run.incarnation, run.version)):
             return (
                 f"policy {run.incarnation}:{run.version} made tokens of an evaluation of policy "
-                f"{issued.incarnation}:{issued.issued_version}"
+                f"{label.incarnation}:{label.version}"
             )
     return ""
 

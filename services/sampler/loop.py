@@ -113,7 +113,7 @@ def begin(queue: Queue, engine: Engine, weights: Receiver, held: Held) -> bool:
     elif twin := engine.in_flight.get(prompt.group_id):  # sent again while it was being sampled
         queue.ack("prompts", [twin])
         engine.in_flight[prompt.group_id] = taken
-    elif prompt.purpose == "eval" and weights.in_force and is_newer(weights.in_force, policy):
+    elif prompt.purpose == "eval" and is_over(policy, weights.in_force):
         queue.ack("prompts", [taken])  # of a life that is over: nobody can answer it, or waits
     elif not is_newer(policy, weights.in_force):
         hand_on(queue, taken, engine.submit(taken))
@@ -123,6 +123,11 @@ def begin(queue: Queue, engine: Engine, weights: Receiver, held: Held) -> bool:
     else:
         return False
     return True
+
+
+def is_over(policy: Policy, in_force: Policy | None) -> bool:
+    """Can samplers no longer answer for this policy, since they have a later one?"""
+    return in_force is not None and is_newer(in_force, policy) and not in_force.is_same(policy)
 
 
 def given_up(taken: Delivery[Prompt]) -> RolloutGroup:
