@@ -83,7 +83,8 @@ AT_HOME = {
     "py3langid": ("services/scorer/rewards/language.py",),
     "datasets": ("services/issuing/sources.py",),
     "pyarrow": ("services/issuing/sources.py",),
-    "huggingface_hub": ("services/model",),
+    "huggingface_hub": ("services/model", "services/exporter/"),
+    "matplotlib": ("services/exporter/curve.py",),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""
 
