@@ -30,6 +30,14 @@ def export(
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option("--dtype", help="Type of the weights; default: as they are."),
     ] = None,
+    result: Annotated[
+        list[Path] | None,
+        typer.Option("--result", help="An evaluation for the card, of this model or another."),
+    ] = None,
+    evals: Annotated[
+        Path,
+        typer.Option("--evals", help="Where evaluations of this model are looked for."),
+    ] = Path("evals"),
     push: Annotated[
         str,
         typer.Option(
@@ -44,6 +52,8 @@ def export(
     from services.exporter.main import Wanted
     from services.exporter.main import export as write
 
-    wanted = Wanted(best=best, dtype=dtype, push=push, private=private)
+    wanted = Wanted(
+        best=best, dtype=dtype, push=push, private=private, results=tuple(result or ()), evals=evals
+    )
     for line in write(checkpoint, directory, wanted):
         typer.echo(line)

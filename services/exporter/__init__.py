@@ -2,6 +2,7 @@
 
 origin     the checkpoint that is exported, and the run it is of
 files      weights, tokenizer and settings, without a trace of this machine
+results    what evaluations found of it
 curve      held-out accuracy while it was trained, as a picture
 card       README.md, made of the run's record
 license    what the base model's card says of its license

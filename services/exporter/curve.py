@@ -2,10 +2,15 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openrs_core.record.lines import EvaluationLine
+from services.evaluator.pictures import STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +26,19 @@ def draw(evaluations: Sequence[EvaluationLine], version: int | None, target: Pat
     if not any(len(curve) > 1 for curve in curves.values()):
         return False
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        from matplotlib import style
     except ImportError:
         logger.warning("no picture of the accuracy: matplotlib is missing; pip install matplotlib")
         return False
+    with style.context(STYLE):
+        _figure(curves, version).savefig(target, format="png", metadata={"Software": None})
+    return True
+
+
+def _figure(curves: Mapping[str, Sequence[EvaluationLine]], version: int | None) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.0, 2.6), layout="constrained", dpi=150)  # no pyplot: nothing global
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -34,7 +47,5 @@ def draw(evaluations: Sequence[EvaluationLine], version: int | None, target: Pat
     if version is not None:
         axes.axvline(version, color="0.6", linewidth=0.8, linestyle="--")
     axes.set(xlabel="optimizer step", ylabel="held-out accuracy, %")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.savefig(target, format="png", metadata={"Software": None})
-    return True
+    return figure

@@ -12,6 +12,7 @@ from services.exporter.card import CURVE, Facts, card
 from services.exporter.files import Dtype, dtype_of, write_model
 from services.exporter.license import README, license_of
 from services.exporter.origin import Origin, find
+from services.exporter.results import Results, results
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,10 @@ class Wanted:
     """The repository of the hub, `owner/name`; empty: nothing is published."""
     private: bool = False
     """Whether others may not read it."""
+    results: tuple[Path, ...] = ()
+    """Evaluations for the card, beside those that are found."""
+    evals: Path = Path("evals")
+    """Where evaluations of the model are looked for."""
 
 
 def export(source: Path, directory: Path, wanted: Wanted) -> list[str]:
@@ -58,12 +63,13 @@ def export(source: Path, directory: Path, wanted: Wanted) -> list[str]:
 
 
 def _write(origin: Origin, target: Path, wanted: Wanted, name: str) -> None:
-    sampling = _sampling(origin)
+    found = results(wanted.results, wanted.evals, origin.model)
+    sampling = _sampling(origin, found)
     write_model(origin.model, target, wanted.dtype, _defaults(sampling))
     facts = Facts(
         name=name,
         license=license_of(origin.recipe.model.path) if origin.recipe else "",
-        results="",
+        results=found.text(),
         has_curve=curve.draw(origin.record.evaluations, origin.version, target / CURVE),
         dtype=dtype_of(target),
         sampling=sampling,
@@ -71,8 +77,10 @@ def _write(origin: Origin, target: Path, wanted: Wanted, name: str) -> None:
     (target / README).write_text(card(origin, facts), encoding="utf-8")
 
 
-def _sampling(origin: Origin) -> dict[str, float]:
-    """How others should draw: as it was evaluated."""
+def _sampling(origin: Origin, found: Results) -> dict[str, float]:
+    """How others should draw: as it was evaluated, after the training or else while it went on."""
+    for result in found.own:
+        return {"temperature": result.protocol.temperature, "top_p": result.protocol.top_p}
     if origin.recipe is None:
         return {}
     rules = origin.recipe.evaluation
@@ -80,4 +88,5 @@ def _sampling(origin: Origin) -> dict[str, float]:
 
 
 def _defaults(sampling: Mapping[str, float]) -> dict[str, Any]:
-    return {"do_sample": True, **sampling} if sampling else {}
+    greedy = sampling.get("temperature") == 0  # which transformers has another word for
+    return {"do_sample": False} if greedy else {"do_sample": True, **sampling} if sampling else {}

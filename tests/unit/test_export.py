@@ -17,9 +17,11 @@ from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.record import inventory
 from openrs_core.record.directory import METRICS, keep_recipe
 from openrs_core.record.lines import EvaluationLine, LifeLine, written
+from services.evaluator.result import Result
 from services.exporter import hub, main
 from services.exporter.card import public
 from services.exporter.main import Wanted, export
+from services.model.weights import base_policy
 from tests.builders import a_step
 
 ROOT = Path(__file__).parents[2]
@@ -211,6 +213,74 @@ def test_what_is_half_written_never_stays(run, tmp_path, monkeypatch):
     with pytest.raises(RunError, match="out: No space left on device; give another"):
         export(run, tmp_path / "out", Wanted())
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+def write_result(path: Path, name: str, digest: str, **protocol: Any) -> Path:
+    """An evaluation of one problem, asked twice."""
+    share = {"value": 0.5, "standard_error": None, "low": 0.0, "high": 1.0}
+    only = {
+        "name": "aime24", "digest": "d", "problems": 1, "samples": 2, "accuracy": share,
+        "pass_at": {"1": 0.5, "2": 1.0}, "maj_at": {"1": 0.5, "2": 0.5}, "truncated": 0.0,
+        "unverified": 0.0, "failed": 0, "tokens": 9.0, "disagreements": 1,
+        "by_problem": [{"id": "a", "correct": 1, "samples": 2, "tokens": 9.0, "truncated": 0}],
+    }  # fmt: skip
+    asked = {
+        "preset": "paper", "samples": 2, "temperature": 0.7, "top_p": 0.95, "max_tokens": 64,
+        "seed": 0, "system_prompt": "", "user_prompt": "{problem}", "examples": [],
+        "max_prompt_tokens": 64, "scoring": "harness", **protocol,
+    }  # fmt: skip
+    model = {"name": name, "digest": digest, "dtype": "float32"}
+    result = Result(
+        model=model, protocol=asked, sets=[only], average=share, versions={"openrs": "0.1.0"}
+    )
+    path.mkdir(parents=True)
+    (path / "result.json").write_text(result.text())
+    return path
+
+
+def digest_of(run: Path) -> str:
+    return base_policy(str(run / "checkpoints" / "step-000003" / "model"), "float32").digest()
+
+
+def test_evaluations_of_the_model_are_found_by_the_digest_of_its_weights(run, tmp_path):
+    evals = tmp_path / "evals"
+    write_result(evals / "own", "mine-1@step-000003", digest_of(run))
+    write_result(evals / "another", "another", "0" * 64)
+    (evals / "torn").mkdir()
+    (evals / "torn" / "result.json").write_text('{"format": 1')
+    export(run, tmp_path / "out", Wanted(evals=evals))
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "### This model" in card
+    assert "| aime24 | 1 x 2 | 50.0 [0.0, 100.0] |" in card
+    assert "| scoring | harness |" in card
+    assert "another" not in card
+    assert table(tmp_path / "out" / "generation_config.json")["temperature"] == 0.7
+
+
+def test_results_of_other_models_are_shown_where_they_are_given(run, tmp_path):
+    given = write_result(tmp_path / "base", "the base", "0" * 64)
+    export(run, tmp_path / "out", Wanted(results=(given,), evals=tmp_path))
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "### the base" in card
+    assert "### This model" not in card
+    assert table(tmp_path / "out" / "generation_config.json")["temperature"] == 0.6
+
+
+def test_a_model_that_was_evaluated_greedily_begins_so(run, tmp_path):
+    given = write_result(tmp_path / "own", "mine", digest_of(run), temperature=0.0)
+    export(run, tmp_path / "out", Wanted(results=(given,), evals=tmp_path / "none"))
+    found = table(tmp_path / "out" / "generation_config.json")
+    assert (found["do_sample"], found["eos_token_id"]) == (False, [7, 9])
+
+
+def test_a_result_that_is_none_is_refused_before_anything_is_written(run, tmp_path):
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(RunError, match="it is no result of `openrs eval`"):
+        export(run, tmp_path / "out", Wanted(results=(tmp_path / "other.json",)))
+    assert not (tmp_path / "out").exists()
 
 
 # --- publishing --------------------------------------------------------------------------------

@@ -82,9 +82,10 @@ AT_HOME = {
     "regex": ("services/scorer/rewards/language.py",),
     "py3langid": ("services/scorer/rewards/language.py",),
     "datasets": ("services/issuing/sources.py",),
-    "pyarrow": ("services/issuing/sources.py",),
+    "pyarrow": ("services/issuing/sources.py", "services/evaluator/samples.py"),
+    "scipy": ("services/evaluator/",),
+    "matplotlib": ("services/evaluator/pictures.py", "services/exporter/curve.py"),
     "huggingface_hub": ("services/model", "services/exporter/"),
-    "matplotlib": ("services/exporter/curve.py",),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""
 
