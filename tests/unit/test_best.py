@@ -8,8 +8,8 @@ import pytest
 
 from openrs_core.errors import RunError
 from openrs_core.record import inventory
+from services.exporter.origin import find
 from services.learner.best import Best
-from services.monitor.export import export_model
 from tests.builders import an_evaluation
 from tests.fakes import FakeTokenizer
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_written_leaves_the_one_before(tmp_path, error, raised):
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
-def test_it_is_exported_like_a_checkpoint(tmp_path):
+def test_it_can_be_exported_like_a_checkpoint(tmp_path):
     offer(best(tmp_path), 10, 0.5)
-    export_model(tmp_path / "best", tmp_path / "model")
-    assert {p.name for p in (tmp_path / "model").iterdir()} == {"config.json", "tokenizer.json"}
+    found = find(tmp_path / "best", best=False)
+    assert (found.version, found.model) == (10, tmp_path / "best" / "model")
