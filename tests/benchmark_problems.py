@@ -25,6 +25,8 @@ class BenchmarkProblem:
     name: str
     problem: str
     answer: str
+    solution: str = ""
+    """Empty where the file has none."""
 
     @property
     def formulas(self) -> list[str]:
@@ -40,7 +42,12 @@ def benchmark_problems() -> list[BenchmarkProblem]:
     if not files:
         pytest.skip(f"no benchmarks in {DIRECTORY}: name a directory in OPENRS_BENCHMARKS")
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    return [BenchmarkProblem(row["id"], row["problem"], str(row["answer"])) for row in rows]
+    return [
+        BenchmarkProblem(
+            row["id"], row["problem"], str(row["answer"]), str(row.get("solution", ""))
+        )
+        for row in rows
+    ]
 
 
 def _trimmed(formula: str) -> str:

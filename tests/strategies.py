@@ -26,6 +26,8 @@ samplings = st.builds(
     temperature=st.floats(0, 2),
     max_tokens=st.integers(1, 10**6),
     group_size=st.integers(1, 64),
+    top_p=st.floats(0, 1, exclude_min=True),
+    seed=st.none() | st.integers(0, 2**40),
 )
 prompts = st.builds(
     Prompt,

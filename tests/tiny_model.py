@@ -75,7 +75,7 @@ def tiny_recipe(model: str, dtype: str = "float32", **changes: dict[str, Any]) -
     }
     for section, keys in changes.items():
         table.setdefault(section, {}).update(keys)
-    return parse({"name": "tiny", **table}, source="tests/tiny_model.py")
+    return parse({"name": "tiny", **table}, source="tests/tiny_model.py", kind=TrainingRecipe)
 
 
 def a_batch(seed: int, second_advantage: float = -1.0) -> list[Sequence]:

@@ -5,12 +5,11 @@ A client of the ring has sections of its own beside these: the learner's are in 
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from openrs_core.recipe.data import DataSection, source
+from openrs_core.recipe.data import PromptSection
 from openrs_core.recipe.model import ModelSection
 from openrs_core.recipe.sampler import SamplerSection
 from openrs_core.recipe.scorer import ScorerSection
@@ -28,36 +27,10 @@ class RingRecipe(Section):
     redelivery_seconds: Annotated[float, Field(ge=1)] = 120.0
     """Work whose owner fell silent this long is given to another; longer than a weight load."""
     model: ModelSection
-    data: DataSection
+    data: PromptSection = PromptSection()
     sampler: SamplerSection = SamplerSection()
     scorer: ScorerSection = ScorerSection()
     toy: ToySection = ToySection()
-
-    @model_validator(mode="after")
-    def _model_possible(self) -> "RingRecipe":
-        """Refuse a model that does not know the task."""
-        if (self.data.train == "toy") != (self.model.path == "toy"):
-            raise ValueError(
-                f"model.path is {self.model.path!r} and data.train is {self.data.train!r}: the toy "
-                "model knows only the toy task; set both to 'toy' or neither"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _data_possible(self) -> "RingRecipe":
-        """Refuse to evaluate on what is trained on; the toy's two halves differ by themselves."""
-        train, held_out = self.data.train, self.data.held_out
-        if not held_out or held_out == "toy":
-            return self
-        ours, theirs = source(train), source(held_out)
-        if ours.kind == "hub":
-            ours = replace(ours, split=ours.split or "train")
-        if ours == theirs:
-            raise ValueError(
-                f"data.held_out is {held_out!r}, which is trained on (data.train = {train!r}); "
-                "name other problems, or none"
-            )
-        return self
 
     @property
     def longest_sequence(self) -> int:

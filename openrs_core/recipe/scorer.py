@@ -16,7 +16,7 @@ from openrs_core.wire.fields import MAX_COMPONENTS
 
 BuiltIn = Literal[
     "accuracy", "format", "tag_count", "reasoning_steps",
-    "cosine", "length", "overlong", "repetition", "language",
+    "cosine", "length", "overlong", "repetition", "language", "harness",
 ]  # fmt: skip
 """The rewards that come with openrs: docs/rewards.md."""
 
@@ -94,7 +94,8 @@ class ScorerSection(Section):
     weights: dict[str, Weight] = Field({"accuracy": 1.0}, max_length=MAX_COMPONENTS)
     """The reward is the sum of these components times their weights. Names are those of
     docs/rewards.md, or `module:function` for a reward of your own. Weights are within 1000 either
-    way: so no reward leaves what a message may hold (`fields.MAX_REWARD`)."""
+    way: so no reward leaves what a message may hold (`fields.MAX_REWARD`). A component of weight 0
+    is computed and recorded, and earns nothing."""
     format: Literal["think_then_box", "one_think_end"] = "think_then_box"
     """`think_then_box`: <think>, </think>, then \\boxed{}. `one_think_end`: exactly one
     newline-</think>-newline, the format reward of Open-RS."""
@@ -134,6 +135,11 @@ class ScorerSection(Section):
                 f"cpu_seconds = {self.cpu_seconds:g} of processor time; give several times that"
             )
         return self
+
+    @property
+    def as_harness(self) -> bool:
+        """Is every completion scored as the harness would, too?"""
+        return "harness" in self.weights
 
     @property
     def own_rewards(self) -> list[str]:

@@ -6,6 +6,7 @@ from pydantic import model_validator
 
 from openrs_core.recipe.algorithm import AlgorithmSection
 from openrs_core.recipe.curriculum import CurriculumSection
+from openrs_core.recipe.data import DataSection
 from openrs_core.recipe.evaluation import EvaluationSection
 from openrs_core.recipe.learner import LearnerSection
 from openrs_core.recipe.length import LengthSection
@@ -18,6 +19,7 @@ class TrainingRecipe(RingRecipe):
 
     preset: Preset = ""
     """A published algorithm, as values of the keys below (see `presets`); empty: none."""
+    data: DataSection
     learner: LearnerSection
     algorithm: AlgorithmSection = AlgorithmSection()
     length: LengthSection = LengthSection()
@@ -29,6 +31,16 @@ class TrainingRecipe(RingRecipe):
     def _preset(cls, table: Any) -> Any:
         """Give the keys of the preset their values."""
         return filled(table) if isinstance(table, dict) else table
+
+    @model_validator(mode="after")
+    def _model_possible(self) -> "TrainingRecipe":
+        """Refuse a model that does not know the task."""
+        if (self.data.train == "toy") != (self.model.path == "toy"):
+            raise ValueError(
+                f"model.path is {self.model.path!r} and data.train is {self.data.train!r}: the toy "
+                "model knows only the toy task; set both to 'toy' or neither"
+            )
+        return self
 
     @model_validator(mode="after")
     def _learner_possible(self) -> "TrainingRecipe":

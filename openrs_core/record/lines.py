@@ -171,6 +171,21 @@ class EvaluationLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProgressLine:
+    """How far a client that learns nothing has come: an evaluation, a stage of a curation."""
+
+    kind: Literal["progress"] = "progress"
+    time: float = field(default_factory=time.time)
+    stage: str
+    """What is being done, in a few words."""
+    done: int
+    """Completions, or problems, of `total`."""
+    total: int
+    tokens: int
+    """Completion tokens that came back in this life."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WeightsLine:
     """One finished publication of weights."""
 
@@ -203,7 +218,7 @@ class SampleLine:
     reward: float
 
 
-Line = LifeLine | StepLine | SkippedLine | EvaluationLine | WeightsLine
+Line = LifeLine | StepLine | SkippedLine | EvaluationLine | ProgressLine | WeightsLine
 
 _LINES: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 

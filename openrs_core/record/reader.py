@@ -12,6 +12,7 @@ from openrs_core.record.lines import (
     EvaluationLine,
     LifeLine,
     Line,
+    ProgressLine,
     SkippedLine,
     StepLine,
     WeightsLine,
@@ -32,6 +33,13 @@ class RecordReader:
         self.evaluations: list[EvaluationLine] = []
         """Of policies that are not void."""
         self.weights: list[WeightsLine] = []
+        self.progress: ProgressLine | None = None
+        """The last of them."""
+
+    @property
+    def last_incarnation(self) -> int:
+        """Of the latest life that began here; 0 before the first."""
+        return max((life.incarnation for life in self.lives), default=0)
 
     def follow(self) -> list[Line]:
         """Take up the lines that are new, and return them.
@@ -72,6 +80,8 @@ class RecordReader:
                 self.skipped.append(line)
             case EvaluationLine():
                 self.evaluations.append(line)
+            case ProgressLine():
+                self.progress = line
             case WeightsLine():
                 self.weights.append(line)
 

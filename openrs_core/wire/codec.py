@@ -23,7 +23,7 @@ from openrs_core.wire.messages import (
     WeightsTaken,
 )
 
-SCHEMA = 5
+SCHEMA = 6
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """A group of 64 completions of 32,768 tokens is 17 MB; four times that is no message of ours."""

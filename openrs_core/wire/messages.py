@@ -57,6 +57,12 @@ class Sampling:
     group_size: Annotated[Count, Field(ge=1, le=MAX_GROUP_SIZE)]
     """Completions drawn for the prompt; at most 1024."""
 
+    top_p: Annotated[Finite, Field(gt=0, le=1)] = 1.0
+    """Drawn from the likeliest tokens of this share together; below 1 in evaluations only."""
+
+    seed: Count | None = None
+    """Completion i is drawn with seed + i; None: with the sampler's own random numbers."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:

@@ -1,4 +1,4 @@
-"""Commands that start processes: `up` and `drift` all, `sampler`, `scorer`, `learner` one each."""
+"""Commands that start processes: `up` and `drift` all of a ring, the others one each."""
 
 import os
 import socket
@@ -10,7 +10,8 @@ import typer
 
 from openrs_core import log
 from openrs_core.lifecycle import Settings
-from openrs_core.recipe.file import load
+from openrs_core.recipe.eval import EvalRecipe
+from openrs_core.recipe.file import load, load_any, load_as
 from services.cli.options import (
     LOCAL_REDIS,
     LogFormat,
@@ -21,8 +22,12 @@ from services.cli.options import (
     RecipeArgument,
     RecipePath,
     RedisUrl,
+    Restarts,
+    Resume,
     Run,
     RunsDirectory,
+    Samplers,
+    Scorers,
     Strict,
     redis_option,
     values,
@@ -36,19 +41,16 @@ def up(
     ] = None,
     redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
     runs: RunsDirectory = Path("runs"),
-    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
-    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run that --run names.")
-    ] = False,
-    restarts: Annotated[
-        int, typer.Option(min=0, help="Most restarts of one process within ten minutes.")
-    ] = 10,
+    samplers: Samplers = 1,
+    scorers: Scorers = 1,
+    resume: Resume = False,
+    restarts: Restarts = 10,
     strict: Strict = False,
     overrides: Overrides = None,
 ) -> None:
     """Start the whole ring on this machine, show it, and stop it in order."""
-    from services.supervisor.main import Plan, main
+    from services.supervisor.main import main
+    from services.supervisor.ring import Plan
 
     plan = Plan(
         run=run, redis_url=redis, runs=runs, samplers=samplers, scorers=scorers, resume=resume,
@@ -62,13 +64,13 @@ def drift(
     steps: Annotated[int, typer.Option(min=1, help="How many steps are measured.")] = 20,
     redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
     runs: RunsDirectory = Path("runs"),
-    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
-    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
+    samplers: Samplers = 1,
+    scorers: Scorers = 1,
     overrides: Overrides = None,
 ) -> None:
     """Measure how far sampler and learner differ: the ring with a learning rate of 0."""
     from services.supervisor.drift import main
-    from services.supervisor.main import Plan
+    from services.supervisor.ring import Plan
 
     plan = Plan(
         run=f"drift-{os.getpid()}", redis_url=redis, runs=runs, samplers=samplers,
@@ -92,7 +94,7 @@ def sampler(
 
     name = name or _own_name("sampler")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings)
+    main(load_any(recipe, overrides or []), settings)
 
 
 def scorer(
@@ -118,7 +120,7 @@ def scorer(
 
     name = name or _own_name("scorer")
     settings = _settings(run, name, redis, metrics_port, metrics_address, log_format)
-    main(load(recipe, overrides or []), settings, rewards or recipe.parent)
+    main(load_any(recipe, overrides or []), settings, rewards or recipe.parent)
 
 
 def learner(
@@ -137,6 +139,23 @@ def learner(
 
     settings = _settings(run, "learner", redis, metrics_port, metrics_address, log_format)
     main(load(recipe, values(overrides, strict=strict)), settings, runs)
+
+
+def evaluator(
+    recipe: RecipePath,
+    run: Run,
+    redis: RedisUrl = LOCAL_REDIS,
+    runs: RunsDirectory = Path("evals"),
+    metrics_port: MetricsPort = None,
+    metrics_address: MetricsAddress = "127.0.0.1",
+    log_format: LogFormat = "plain",
+    overrides: Overrides = None,
+) -> None:
+    """Ask and count for an evaluation, as `eval` does, by hand; one per evaluation."""
+    from services.evaluator.main import main
+
+    settings = _settings(run, "evaluator", redis, metrics_port, metrics_address, log_format)
+    main(load_as(EvalRecipe, recipe, overrides or []), settings, runs)
 
 
 def _settings(

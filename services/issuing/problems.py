@@ -12,14 +12,13 @@ from functools import lru_cache
 from typing import Protocol
 
 from openrs_core.errors import RunError
-from openrs_core.recipe.data import source
 from openrs_core.recipe.ring import RingRecipe
+from openrs_core.recipe.training import TrainingRecipe
 from services.issuing.progress import reported
 from services.issuing.references import read_answers
 from services.issuing.rendering import Renderer, Tokenizer
-from services.issuing.rows import LeftOut, Row, named, usable
-from services.issuing.sources import read_rows
-from services.toy.task import Split
+from services.issuing.rows import LeftOut, Row, listed, usable
+from services.issuing.sources import Named, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -98,43 +97,48 @@ class Rendered:
         return Problem(row.prompt_id, row.problem, tokens, row.answer, self.renderer.thought_open)
 
 
-def load_data(recipe: RingRecipe, tokenizer: Tokenizer) -> Data:
+def load_data(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Data:
     """Read the problems that are trained on, and those that are held out.
 
     Raises:
         RunError: a source is missing or damaged, or holds nothing that can be used, or a row that
             cannot where rows are checked strictly; or both hold the same problem.
     """
-    renderer = Renderer(recipe.data, tokenizer)
-    train, held_out = _read(recipe, "train", renderer), Rendered([], renderer)
-    if recipe.data.held_out:
-        held_out = _read(recipe, "held_out", renderer)
-        _refuse_shared(recipe, train.rows, held_out.rows)
+    data, renderer = recipe.data, Renderer(recipe.data, tokenizer)
+    trained = Named(key="data.train", text=data.train, split="train", data=data)
+    train, held_out = read_problems(trained, recipe, renderer), Rendered([], renderer)
+    if data.held_out:
+        apart = Named(key="data.held_out", text=data.held_out, split="held_out", data=data)
+        held_out = read_problems(apart, recipe, renderer)
+        _refuse_shared(trained, train.rows, apart, held_out.rows)
     return Data(
         Problems(train, recipe.seed, too_long=train.too_long),
         Problems(held_out, recipe.seed, too_long=held_out.too_long),
     )
 
 
-def _read(recipe: RingRecipe, split: Split, renderer: Renderer) -> Rendered:
-    """The problems of one split whose prompts are short enough."""
+def read_problems(named: Named, recipe: RingRecipe, renderer: Renderer) -> Rendered:
+    """The problems of a source that can be verified and whose prompts are short enough.
+
+    Raises:
+        RunError: it is missing or damaged, or holds nothing that can be used, or a row that cannot
+            where rows are checked strictly.
+    """
     begun = time.monotonic()
-    named_source = recipe.data.train if split == "train" else recipe.data.held_out
-    where = f"data.{split} is {named_source!r}"
-    left_out = LeftOut(where, strict=recipe.data.strict)
-    numbered = reported(read_rows(recipe, source(named_source), split), f"reading data.{split}")
-    rows = _verifiable(list(usable(numbered, recipe.data, left_out)), left_out)
+    left_out = LeftOut(str(named), strict=named.data.strict)
+    numbered = reported(read_rows(named, recipe), f"reading {named.key}")
+    rows = _verifiable(list(usable(numbered, named.data, left_out)), left_out)
     if left_out:
-        logger.warning("%s: rows that cannot be used are left out: %s", where, left_out)
-    measured = reported(rows, f"measuring data.{split}", len(rows))
+        logger.warning("%s: rows that cannot be used are left out: %s", named, left_out)
+    measured = reported(rows, f"measuring {named.key}", len(rows))
     short = [row for row in measured if not renderer.is_too_long(row.problem)]
     if not short:
-        raise RunError(f"{where}: it holds no problem that can be used{_why(rows, left_out)}")
+        raise RunError(f"{named}: it holds no problem that can be used{_why(rows, left_out)}")
     too_long = len(rows) - len(short)
     logger.info(
         "%s: %d problems after %.1f s; left out: %d whose prompts have more tokens than "
         "data.max_prompt_tokens = %d, %d that cannot be used",
-        where, len(short), time.monotonic() - begun, too_long, recipe.data.max_prompt_tokens,
+        named, len(short), time.monotonic() - begun, too_long, recipe.data.max_prompt_tokens,
         len(left_out),
     )  # fmt: skip
     return Rendered(short, renderer, too_long)
@@ -147,7 +151,7 @@ def _verifiable(rows: list[Row], left_out: LeftOut) -> list[Row]:
     if texts:
         logger.info(
             "%s: %d answers hold no expression that math-verify knows, only the same text is right "
-            "(%s)", left_out.where, len(texts), named(texts),
+            "(%s)", left_out.where, len(texts), listed(texts),
         )  # fmt: skip
     for row in rows:
         if fault := found.unreadable.get(row.answer):
@@ -161,15 +165,15 @@ def _why(rows: list[Row], left_out: LeftOut) -> str:
     return f": {left_out}" if left_out else "; it is empty"
 
 
-def _refuse_shared(recipe: RingRecipe, train: list[Row], held_out: list[Row]) -> None:
+def _refuse_shared(trained: Named, train: list[Row], apart: Named, held_out: list[Row]) -> None:
     """Raise RunError where a problem is on both sides, but for case and white space."""
-    apart = {_plain(row.problem): row.number for row in held_out}
-    shared = [(row.number, found) for row in train if (found := apart.get(_plain(row.problem)))]
+    there = {_plain(row.problem): row.number for row in held_out}
+    shared = [(row.number, found) for row in train if (found := there.get(_plain(row.problem)))]
     if shared:
         raise RunError(
-            f"data.held_out is {recipe.data.held_out!r}: {len({n for _, n in shared})} of its "
-            f"problems ({named([n for _, n in shared])}) are trained on too: "
-            f"{named([n for n, _ in shared])} of data.train = {recipe.data.train!r}; remove them "
+            f"{apart}: {len({n for _, n in shared})} of its problems "
+            f"({listed([n for _, n in shared])}) are trained on too: "
+            f"{listed([n for n, _ in shared])} of {trained.key} = {trained.text!r}; remove them "
             "from one of the two"
         )
 

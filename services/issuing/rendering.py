@@ -4,10 +4,14 @@ Rendering 300,000 problems takes a minute. So it is done when a problem is issue
 only for those that may be too long.
 """
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from openrs_core.errors import RunError
-from openrs_core.recipe.data import DataSection
+from openrs_core.recipe.data import PROBLEM, PromptSection
+
+Message = dict[str, str]
+"""One turn of a conversation: who says what."""
 
 THINK_START = "<think>"
 
@@ -25,20 +29,23 @@ class Tokenizer(Protocol):
 class Renderer:
     """Turns texts of problems into token ids, as a recipe's `data` asks for."""
 
-    def __init__(self, data: DataSection, tokenizer: Tokenizer) -> None:
+    def __init__(self, data: PromptSection, tokenizer: Tokenizer) -> None:
         """Try it on a problem.
 
         Raises:
             RunError: the model's tokenizer has no chat template, or one that makes nothing of it.
         """
         self._data, self._tokenizer = data, tokenizer
+        self._before = list(self._earlier_turns())
         if not self._tried("1"):
             raise RunError(
                 "model.path: its tokenizer makes no token of a problem; are its files there?"
             )
         self.thought_open = self._opens_thought()
         """Do the prompts end inside a thought, as the template of DeepSeek-R1 makes them?"""
-        self._surely_short = data.max_prompt_tokens - len(self._tried("")) - LONGEST_WORD
+        self._times = data.user_prompt.count(PROBLEM)
+        around = len(self._tried("")) + LONGEST_WORD * self._times
+        self._surely_short = data.max_prompt_tokens - around
 
     def tokens(self, problem: str) -> tuple[int, ...]:
         """The prompt [P]."""
@@ -50,19 +57,27 @@ class Renderer:
         A token stands for at least one byte, so few bytes need no count: what the template puts
         around them costs as much as around an empty problem, but for the words that touch it.
         """
-        if len(problem.encode()) <= self._surely_short:
+        if len(problem.encode()) * self._times <= self._surely_short:
             return False
         return len(self.tokens(problem)) > self._data.max_prompt_tokens
+
+    def _earlier_turns(self) -> Iterator[Message]:
+        if self._data.system_prompt:
+            yield {"role": "system", "content": self._data.system_prompt}
+        for example in self._data.examples:
+            yield self._asked(example.problem)
+            yield {"role": "assistant", "content": example.answer}
 
     def _opens_thought(self) -> bool:
         text: str = self._rendered("1", tokenize=False)
         return text.rstrip().endswith(THINK_START)
 
     def _rendered(self, problem: str, **options: Any) -> Any:
-        messages = [{"role": "user", "content": problem}]
-        if self._data.system_prompt:
-            messages.insert(0, {"role": "system", "content": self._data.system_prompt})
+        messages = [*self._before, self._asked(problem)]
         return self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, **options)
+
+    def _asked(self, problem: str) -> Message:
+        return {"role": "user", "content": self._data.user_prompt.replace(PROBLEM, problem)}
 
     def _tried(self, problem: str) -> tuple[int, ...]:
         from jinja2 import TemplateError

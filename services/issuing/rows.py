@@ -12,7 +12,7 @@ from typing import Any
 
 from openrs_core.boxed import LONGEST, last_box
 from openrs_core.errors import RunError
-from openrs_core.recipe.data import DataSection
+from openrs_core.recipe.data import PromptSection
 from openrs_core.wire.fields import MAX_NAME, MAX_PROBLEM
 from services.issuing.sources import Columns, Numbered, Unreadable
 
@@ -62,17 +62,17 @@ class LeftOut:
     def __str__(self) -> str:
         """How many, which, and why: `2: there is no answer (rows 3, 17)`."""
         most = sorted(self._rows.items(), key=lambda item: -len(item[1]))[:MOST_REASONS]
-        return "; ".join(f"{len(rows)}: {why} ({named(rows)})" for why, rows in most)
+        return "; ".join(f"{len(rows)}: {why} ({listed(rows)})" for why, rows in most)
 
 
-def named(rows: list[int]) -> str:
+def listed(rows: list[int]) -> str:
     """The first of them: `rows 3, 17, 20 and 4 more`."""
     first = ", ".join(map(str, rows[:NAMED]))
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     return f"row{'s' if len(rows) > 1 else ''} {first}{more}"
 
 
-def usable(rows: Iterable[Numbered], data: DataSection, left_out: LeftOut) -> Iterator[Row]:
+def usable(rows: Iterable[Numbered], data: PromptSection, left_out: LeftOut) -> Iterator[Row]:
     """The rows that hold a problem and an answer; the others are left out."""
     for number, columns in rows:
         if isinstance(columns, Unreadable):
@@ -85,7 +85,7 @@ def usable(rows: Iterable[Numbered], data: DataSection, left_out: LeftOut) -> It
             left_out.add(number, found)
 
 
-def _row(number: int, columns: Columns, data: DataSection) -> Row | str:
+def _row(number: int, columns: Columns, data: PromptSection) -> Row | str:
     """The row, or why it cannot be used."""
     for key, field in (("problem_field", data.problem_field), ("answer_field", data.answer_field)):
         if field not in columns:

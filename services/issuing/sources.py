@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from openrs_core.errors import RunError
-from openrs_core.recipe.data import Source
+from openrs_core.recipe.data import PromptSection, Source, source
 from openrs_core.recipe.ring import RingRecipe
 from services.toy.task import PROBLEMS, Split, take
 
@@ -40,51 +40,80 @@ Columns = Mapping[str, Any]
 Numbered = tuple[int, Columns | Unreadable]
 
 
-def read_rows(recipe: RingRecipe, source: Source, split: Split) -> Iterator[Numbered]:
-    """Every row of a source, with its number.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    """A source, and where a recipe names it.
+
+    Example:
+        Named(key="data.train", text="openai/gsm8k", split="train", data=recipe.data)
+    """
+
+    key: str
+    """What a fault begins with."""
+    text: str
+    """As the recipe has it (see `openrs_core.recipe.data.source`)."""
+    split: Split
+    """What it is for: which half of the toy, which split of the hub's data set."""
+    data: PromptSection
+    """The columns."""
+
+    @property
+    def source(self) -> Source:
+        """Where it is."""
+        return source(self.text)
+
+    @property
+    def columns(self) -> list[str]:
+        """Those that are read."""
+        return ["id", self.data.problem_field, self.data.answer_field]
+
+    def __str__(self) -> str:
+        return f"{self.key} is {self.text!r}"
+
+
+def read_rows(named: Named, recipe: RingRecipe) -> Iterator[Numbered]:
+    """Every row of a source, with its number; the recipe says which toy.
 
     Raises:
         RunError: the file or the data set is not there, or is damaged.
     """
-    wanted = ["id", recipe.data.problem_field, recipe.data.answer_field]
-    if source.kind == "toy":
-        yield from enumerate(_toy(recipe, split), start=1)
-    elif source.kind == "hub":
-        yield from enumerate(_hub(source, split, wanted), start=1)
+    if named.source.kind == "toy":
+        yield from enumerate(_toy(named, recipe), start=1)
+    elif named.source.kind == "hub":
+        yield from enumerate(_hub(named), start=1)
     else:
-        yield from _file(Path(expanduser(source.name)), split, wanted)
+        yield from _file(named)
 
 
-def _toy(recipe: RingRecipe, split: Split) -> Iterator[Columns]:
-    for chain in take(split, recipe.toy.terms, recipe.seed, PROBLEMS[split]):
+def _toy(named: Named, recipe: RingRecipe) -> Iterator[Columns]:
+    for chain in take(named.split, recipe.toy.terms, recipe.seed, PROBLEMS[named.split]):
         yield {
             "id": f"chain-sum/{chain.expression}",
-            recipe.data.problem_field: chain.problem,
-            recipe.data.answer_field: chain.answer,
+            named.data.problem_field: chain.problem,
+            named.data.answer_field: chain.answer,
         }
 
 
 # --- files ---------------------------------------------------------------------------------------
 
 
-def _file(path: Path, split: Split, wanted: list[str]) -> Iterator[Numbered]:
+def _file(named: Named) -> Iterator[Numbered]:
+    path = Path(expanduser(named.source.name))
     try:
         if path.suffix == ".parquet":
-            yield from enumerate(_parquet(path, split, wanted), start=1)
+            yield from enumerate(_parquet(path, named), start=1)
         else:
             packed = path.suffix == ".gz"
             with gzip.open(path) if packed else path.open("rb") as file:
                 yield from _json(file)  # type: ignore[arg-type]  # gzip's has all that is used
     except (json.JSONDecodeError, RecursionError) as error:
         raise RunError(
-            f"data.{split} is {str(path)!r}: it begins as one JSON array and is none ({error}); "
+            f"{named}: it begins as one JSON array and is none ({error}); "
             "write an object a line, or mend the array"
         ) from error
     except _DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
-        raise RunError(
-            f"data.{split} is {str(path)!r}: it cannot be read ({reason}); give a sound file"
-        ) from error
+        raise RunError(f"{named}: it cannot be read ({reason}); give a sound file") from error
 
 
 def _json(file: IO[bytes]) -> Iterator[Numbered]:
@@ -121,19 +150,17 @@ def _object(value: Any) -> Columns | Unreadable:
     return value if isinstance(value, dict) else Unreadable("it is no JSON object")
 
 
-def _parquet(path: Path, split: Split, wanted: list[str]) -> Iterator[Columns]:
+def _parquet(path: Path, named: Named) -> Iterator[Columns]:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
     try:
         with ParquetFile(path) as file:
-            columns = _there(wanted, file.schema_arrow.names)
+            columns = _there(named.columns, file.schema_arrow.names)
             for batch in file.iter_batches(BATCH, columns=columns):
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
-        raise RunError(
-            f"data.{split} is {str(path)!r}: it is no Parquet file ({error}); give a sound one"
-        ) from error
+        raise RunError(f"{named}: it is no Parquet file ({error}); give a sound one") from error
 
 
 def _there(wanted: list[str], names: list[str]) -> list[str]:
@@ -144,45 +171,46 @@ def _there(wanted: list[str], names: list[str]) -> list[str]:
 # --- the hub -------------------------------------------------------------------------------------
 
 
-def _hub(source: Source, split: Split, wanted: list[str]) -> Iterator[Columns]:
+def _hub(named: Named) -> Iterator[Columns]:
     """A data set of the Hugging Face hub, or of its cache."""
-    whole = _loaded(source, split, None)
-    chosen = _split(source, split, list(whole))
-    rows = whole[chosen] if chosen in whole else _loaded(source, split, chosen)  # slices
-    columns = _there(wanted, rows.column_names)
+    whole = _loaded(named, None)
+    chosen = _split(named, list(whole))
+    rows = whole[chosen] if chosen in whole else _loaded(named, chosen)  # slices
+    columns = _there(named.columns, rows.column_names)
     for table in rows.select_columns(columns).with_format("arrow").iter(BATCH):
         yield from table.to_pylist()
 
 
-def _loaded(source: Source, split: Split, chosen: str | None) -> Any:
+def _loaded(named: Named, chosen: str | None) -> Any:
     """Some splits of a data set as one table; None: all, by name."""
     from datasets import load_dataset
 
+    source = named.source
     try:
         return load_dataset(source.name, source.config or None, split=chosen)
     except Exception as error:
         reason = " ".join(str(error).split())[:500]
         raise RunError(
-            f"data.{split} is {source.name!r}: neither the hub nor its cache gives such a data set "
+            f"{named}: neither the hub nor its cache gives such a data set "
             f"({type(error).__name__}: {reason}); give a file, or a hub id owner/name"
         ) from error
 
 
-def _split(source: Source, split: Split, there: list[str]) -> str:
+def _split(named: Named, there: list[str]) -> str:
     """Which of the splits that are there is meant; what is held out is never `train` unasked.
 
     Raises:
         RunError: naming those that are there.
     """
-    if source.split:
-        wanted = source.splits
+    if named.source.split:
+        wanted = named.source.splits
         if set(wanted) <= set(there):
-            return source.split
+            return named.source.split
     else:
-        wanted = ["train"] if split == "train" else ["test", "validation"]
+        wanted = ["train"] if named.split == "train" else ["test", "validation"]
         if found := next((name for name in wanted if name in there), ""):
             return found
     raise RunError(
-        f"data.{split} is {source.name!r}: it has no split {' or '.join(map(repr, wanted))}, but "
+        f"{named}: it has no split {' or '.join(map(repr, wanted))}, but "
         f"{', '.join(map(repr, there))}; name one: owner/name:split"
     )

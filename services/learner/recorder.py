@@ -48,8 +48,7 @@ class Recorder:
     @property
     def last_incarnation(self) -> int:
         """Of the latest life that began here; 0 before the first."""
-        lives = read_record(self._directory).lives
-        return max((life.incarnation for life in lives), default=0)
+        return read_record(self._directory).last_incarnation
 
     def has_evaluated(self, version: int) -> bool:
         """Is the evaluation of this version on record, in all its modes?"""

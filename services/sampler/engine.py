@@ -13,14 +13,13 @@ import os
 from itertools import chain
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from openrs_core.errors import ProtocolError, RunError
 from openrs_core.recipe.ring import RingRecipe
 from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Change, Layout, Snapshot, Update
 from openrs_core.wire.fields import MAX_FAILURE
 from openrs_core.wire.messages import Completion, PolicyRun, Prompt, RolloutGroup
+from services.model.tokenizer import tokenizer_of
 from services.model.weights import base_policy
 from services.sampler.limits import Limits
 from services.sampler.seed import own_seed
@@ -48,7 +47,7 @@ class VllmEngine:
         self._recipe, self._name, self._model = recipe, name, model
         self._llm = _start(recipe, model, own_seed(recipe.seed, name))
         self._engine = self._llm.llm_engine
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        tokenizer = tokenizer_of(model)
         self._text, self._stop_ids = Text(tokenizer), stop_token_ids(model, tokenizer)
         self._limits = Limits(
             sequences=recipe.sampler.max_sequences,
@@ -135,6 +134,8 @@ class VllmEngine:
             n=sampling.group_size,
             temperature=sampling.temperature,
             max_tokens=sampling.max_tokens,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
             logprobs=0,
             detokenize=False,
             stop_token_ids=self._stop_ids,
@@ -176,11 +177,18 @@ def _policy_run(span: Any) -> PolicyRun:
     )
 
 
+def is_on_cpu() -> bool:
+    """Is there no GPU?"""
+    import torch
+
+    return not torch.cuda.is_available()
+
+
 def set_up() -> None:
     """What vLLM has to find in the environment when it is imported; what is set already stays."""
     import torch
 
-    on_cpu = not torch.cuda.is_available()
+    on_cpu = is_on_cpu()
     for key, value in (_ANYWHERE | (_ON_A_CPU if on_cpu else {})).items():
         os.environ.setdefault(key, value)
     if on_cpu:  # torch is imported already, and has read the variable: it has to be told
@@ -196,6 +204,8 @@ def _start(recipe: RingRecipe, model: str, seed: int) -> Any:
     optional: dict[str, Any] = {}
     if settings.kv_cache_mib:
         optional["kv_cache_memory_bytes"] = settings.kv_cache_mib << 20
+    if is_on_cpu():  # there vLLM cannot take back a draw, as it does for a part of a seeded prompt
+        optional["enable_chunked_prefill"] = False
     return LLM(
         model=model,
         load_format="safetensors",  # no other form: they can hold code

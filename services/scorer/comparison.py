@@ -1,4 +1,4 @@
-"""Two answers compared by math-verify, in a child process: the only file that imports it.
+"""Two answers compared by math-verify, in a child process.
 
 Its own limit is an alarm by the clock, which a busy machine sets off: it is not used.
 """

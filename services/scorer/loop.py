@@ -37,6 +37,9 @@ class Verifiers(Protocol):
     def submit(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
         """Begin; the future holds the verdict."""
 
+    def submit_as_harness(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
+        """Begin to find out what the harness would say: `correct` if it gave credit."""
+
 
 @dataclass(slots=True)
 class InProgress:
@@ -44,6 +47,8 @@ class InProgress:
 
     taken: Delivery[RolloutGroup]
     verifying: "list[Future[Verdict]]"
+    as_harness: "list[Future[Verdict]]" = field(default_factory=list)
+    """What the harness would say of each completion; empty where the recipe does not ask."""
     verdicts: list[Verdict] | None = None
     """None until all of them are there."""
     own: list[Asked] = field(default_factory=list)
@@ -54,7 +59,7 @@ class InProgress:
     def missing(self) -> "Future[Any] | None":
         """What is not there yet, of the completion that was begun last; None: all is."""
         own = [future for asked in self.own for future in asked.values()]
-        awaited: list[Future[Any]] = [*self.verifying, *own]
+        awaited: list[Future[Any]] = [*self.verifying, *self.as_harness, *own]
         return next((each for each in reversed(awaited) if not each.done()), None)
 
 
@@ -70,7 +75,7 @@ def run(
     while not stop.is_set():
         room = MOST_GROUPS - len(working)
         for taken in queue.read("rollouts", RolloutGroup, room, 0.0 if working else BLOCK_SECONDS):
-            working.append(begin(verifiers, taken))
+            working.append(begin(verifiers, taken, rules))
         await_one(working)
         for group in [group for group in working if not group.missing]:
             if not ask(own, group):
@@ -80,13 +85,17 @@ def run(
     queue.release("rollouts")
 
 
-def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup]) -> InProgress:
+def begin(verifiers: Verifiers, taken: Delivery[RolloutGroup], rules: ScorerSection) -> InProgress:
     """Ask for the verdict of every completion; `error` if that has killed scorers before."""
     prompt, completions = taken.message.prompt, taken.message.completions
     if taken.times > MOST_DELIVERIES:
         logger.warning("group %s: %d scorers had it and died", group_id(taken.message), taken.times)
         return InProgress(taken, [known("error") for _ in completions])
-    return InProgress(taken, [verifiers.submit(c, prompt) for c in completions])
+    verifying = [verifiers.submit(each, prompt) for each in completions]
+    asked = completions if rules.as_harness else ()
+    return InProgress(
+        taken, verifying, [verifiers.submit_as_harness(each, prompt) for each in asked]
+    )
 
 
 def await_one(working: Sequence[InProgress]) -> None:
@@ -119,7 +128,8 @@ def hand_on(queue: Queue, group: InProgress, rules: ScorerSection, own: OwnRewar
         verdict if rewards is not None else "error"
         for verdict, rewards in zip(verdicts, given, strict=True)
     ]
-    scores = score(rollout, verdicts, [rewards or {} for rewards in given], rules)
+    credited = [future.result() == "correct" for future in group.as_harness]
+    scores = score(rollout, verdicts, [rewards or {} for rewards in given], rules, credited)
     if queue.forward(group.taken, "scored", ScoredGroup(rollout=rollout, scores=scores)):
         metrics.SCORE_SECONDS.observe(time.monotonic() - group.since)
         for verdict in verdicts:

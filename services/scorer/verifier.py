@@ -25,6 +25,7 @@ from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.wire.messages import Completion, Prompt, Verdict
 from services.scorer.answer import final_answer
 from services.scorer.comparison import TOO_MUCH, begin_child, compare
+from services.scorer.harness import credit
 from services.scorer.span import is_copied
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,10 @@ class VerifierPool:
         if verdict := _at_a_glance(answer, prompt):
             return known(verdict)
         return self.begin(compare, answer, prompt.answer, self._rules.cpu_seconds)
+
+    def submit_as_harness(self, completion: Completion, prompt: Prompt) -> "Future[Verdict]":
+        """Begin to find out what the harness would say; only `correct` is credit."""
+        return self.begin(credit, completion.text, prompt.answer, self._rules.cpu_seconds)
 
     def begin(self, function: Callable[..., Verdict], *arguments: Any) -> "Future[Verdict]":
         """Have a child call the function."""
@@ -120,7 +125,7 @@ class VerifierPool:
 
     def _new_pool(self) -> ProcessPool:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["services.scorer.comparison", "math_verify"])
+        context.set_forkserver_preload(["services.scorer.harness", "math_verify"])
         return ProcessPool(
             max_workers=self._rules.workers,
             max_tasks=TASKS_PER_CHILD,

@@ -13,9 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from openrs_core.recipe.file import load
+from openrs_core.record.directory import SUMMARY
 from openrs_core.record.lines import StepLine
 from openrs_core.record.reader import read_record
-from services.supervisor.main import EXIT_STOPPED, Plan, run, run_directory
+from services.supervisor.main import train
+from services.supervisor.ring import EXIT_STOPPED, Plan, run_directory
 
 ROUNDING = {"float32": 1e-3, "bfloat16": 0.03}
 """Mean |log ratio| that rounding can make, by the type of the weights: a few times what it makes in
@@ -45,8 +47,8 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan, steps: int) ->
     The run's directory is removed, unless a process failed: its logs are in there.
     """
     recipe = load(recipe_path, [*overrides, *still(steps)])
-    directory = run_directory(recipe, plan)
-    code = run(recipe, directory, plan, recipe_path.parent)
+    directory = run_directory(recipe, plan, SUMMARY)
+    code = train(recipe, directory, plan, recipe_path.parent)
     if code not in (0, EXIT_STOPPED):
         return code
     made = read_record(directory).steps

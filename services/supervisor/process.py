@@ -16,15 +16,24 @@ class RingProcess(Supervised):
     """A role that runs `openrs ROLE ...` and writes its log to a file."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], log: Path, env: Mapping[str, str], most: int
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        env: Mapping[str, str],
+        most: int,
+        *,
+        ends: bool,
     ) -> None:
+        """`ends`: its work has an end; the others work until they are stopped."""
         super().__init__(name, log, most)
+        self._ends = ends
         self.start([sys.executable, "-m", "services.cli", *arguments], env)
 
     @property
     def is_finished(self) -> bool:
-        """Has the learner made its steps? The others work until they are stopped."""
-        return self.name == "learner" and self.exit_code == 0
+        """Has it done all its work?"""
+        return self._ends and self.exit_code == 0
 
     def join(self) -> None:
         """Wait until it has stopped; kill it when it does not."""

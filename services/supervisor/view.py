@@ -1,78 +1,52 @@
 """What a person sees while a run goes on: a live table on a terminal, a line a step elsewhere."""
 
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from openrs_core.record.lines import EvaluationLine, StepLine, WeightsLine
-from openrs_core.record.reader import RecordReader
+from openrs_core.record.lines import EvaluationLine, Line, StepLine, WeightsLine
+from services.supervisor.live import LiveView, queues
 
 BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 40
 
 
-class View:
-    """Shows the progress; use as a context."""
+class View(LiveView):
+    """Shows the progress of a training."""
 
     def __init__(self, run: str, steps: int, bound: int, directory: Path, begun: float) -> None:
-        self._run, self._steps, self._bound = run, steps, bound
-        self._console = Console(stderr=True)
-        self._live = Live(console=self._console, refresh_per_second=4, transient=False)
-        self.record, self._begun = RecordReader(directory), begun
-        self.record.follow()  # what an earlier life recorded is not news
+        """`bound`: the most staleness there may be."""
+        super().__init__(run, directory, begun)
+        self._steps, self._bound = steps, bound
 
-    def __enter__(self) -> "View":
-        if self._console.is_terminal:
-            self._live.start()
-        return self
+    def _state(self) -> str:
+        if not self.record.evaluations and not self.record.steps:
+            return "starting: vLLM, DeepSpeed and the model are being loaded"
+        return "last evaluation" if len(self.record.steps) >= self._steps else "training"
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._live.stop()
+    def _lines(self, new: Sequence[Line]) -> Iterable[str]:
+        for line in new:
+            if isinstance(line, StepLine | EvaluationLine):
+                yield plain(line, self._steps)
 
-    def say(self, text: str) -> None:
-        """A line that stays; nothing for an empty one."""
-        if text:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def show(self, state: str, depths: Mapping[str, int]) -> None:
-        """Bring what is shown up to date."""
-        new = self.record.follow()
-        if self._console.is_terminal:
-            self._live.update(self._table(state, depths))
-        else:
-            for line in new:
-                if isinstance(line, StepLine | EvaluationLine):
-                    sys.stderr.write(plain(line, self._steps) + "\n")
-
-    def _table(self, state: str, depths: Mapping[str, int]) -> RenderableType:
+    def _picture(self, state: str, depths: Mapping[str, int]) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, overflow="ignore")
         for name, value in self._rows(depths):
             table.add_row(Text(name, style="dim"), value)
-        seconds = int(time.monotonic() - self._begun)
-        head = Text(
-            f"openrs {self._run}  {seconds // 60}:{seconds % 60:02d}  {state}", style="bold"
-        )
         done = len(self.record.steps)
-        return Group(head, ProgressBar(total=self._steps, completed=done, width=60), table)
+        return Group(
+            self._head(state), ProgressBar(total=self._steps, completed=done, width=60), table
+        )
 
     def _rows(self, depths: Mapping[str, int]) -> list[tuple[str, str]]:
         record = self.record
-        rows = [("queues", "  ".join(f"{stage} {depth}" for stage, depth in depths.items()))]
+        rows = [("queues", queues(depths))]
         for mode in ("sampled", "greedy"):
             found = [e.accuracy for e in record.evaluations if e.mode == mode]
             shown = " → ".join(f"{value:.3f}" for value in found[-6:])

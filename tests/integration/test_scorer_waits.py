@@ -10,6 +10,7 @@ from concurrent.futures import Future
 import pytest
 
 from openrs_core.recipe.file import load
+from openrs_core.recipe.scorer import ScorerSection
 from openrs_core.ring.queue import Queue
 from openrs_core.wire.messages import Completion, Prompt, ScoredGroup
 from services.scorer import loop as scorer
@@ -40,20 +41,24 @@ class HeldVerdicts:
         self.asked.append(Future())
         return self.asked[-1]
 
+    submit_as_harness = submit  # so whoever asks it unasked, asks twice as often as is waited for
+
 
 class Scorer:
     """A scorer's loop in a thread, with both its ends in the test's hands."""
 
-    def __init__(self, client, run: str) -> None:
+    def __init__(self, client, run: str, rules: ScorerSection = RULES) -> None:
+        self.rules = rules
         self.queue, self.verifiers = CountedQueue(client, run, "scorer"), HeldVerdicts()
         self.outside, self.stop = Queue(client, run, "outside"), threading.Event()
-        arguments = (self.queue, self.verifiers, RULES, self.stop)
+        arguments = (self.queue, self.verifiers, rules, self.stop)
         self.thread = threading.Thread(target=scorer.run, args=arguments)
         self.thread.start()
 
     def give(self, *names: str) -> None:
         """Groups of two completions each, and wait until their verdicts are asked for."""
-        wanted = len(self.verifiers.asked) + 2 * len(names)
+        ways = 2 if self.rules.as_harness else 1
+        wanted = len(self.verifiers.asked) + 2 * ways * len(names)
         self.outside.publish("rollouts", [a_group(a_prompt(name)) for name in names])
         wait_until(lambda: len(self.verifiers.asked) == wanted, f"the begin of {names}")
 
@@ -130,3 +135,24 @@ def test_a_scorer_that_is_full_takes_the_next_group_when_one_is_done(scoring, wi
         verdict.set_result("correct")
     wait_until(lambda: len(scoring.verifiers.asked) == full + 2, "the next one")
     assert scoring.scored() == names[:1]
+
+
+def test_a_group_waits_for_the_harness_where_the_recipe_names_it(client, run_id):
+    """What it says is recorded beside the verdict, and earns nothing at weight 0."""
+    rules = RULES.model_copy(update={"weights": {"accuracy": 1.0, "harness": 0.0}})
+    scoring = Scorer(client, run_id, rules)
+    scoring.give("both ways")
+    *verdicts, first, second = scoring.verifiers.asked
+    for each in verdicts:
+        each.set_result("incorrect")
+    assert scoring.scored() == []
+    first.set_result("correct")
+    second.set_result("timeout")
+    found = []
+    wait_until(lambda: found.extend(scoring.outside.read("scored", ScoredGroup, 1)) or found, "it")
+    scoring.end()
+    scores = found[0].message.scores
+    assert [each.components for each in scores] == [
+        {"accuracy": 0.0, "harness": 1.0}, {"accuracy": 0.0, "harness": 0.0},
+    ]  # fmt: skip
+    assert [(each.reward, each.verdict) for each in scores] == [(0.0, "incorrect")] * 2

@@ -66,10 +66,14 @@ def test_no_file_runs_what_it_loads(path):
 
 AT_HOME = {
     "torch": ("services/learner/trainer/", "services/sampler/", "services/model/", "services/toy/"),
-    "transformers": ("services/learner/", "services/sampler/", "services/toy/"),
+    "transformers": ("services/learner/trainer/", "services/model/", "services/toy/"),
     "vllm": ("services/sampler/",),
     "deepspeed": ("services/learner/trainer/",),
-    "math_verify": ("services/scorer/comparison.py", "services/issuing/references.py"),
+    "math_verify": (
+        "services/scorer/comparison.py",
+        "services/scorer/harness.py",
+        "services/issuing/references.py",
+    ),
     "pebble": (
         "services/scorer/verifier.py",
         "services/scorer/rewards/own.py",
@@ -78,7 +82,9 @@ AT_HOME = {
     "regex": ("services/scorer/rewards/language.py",),
     "py3langid": ("services/scorer/rewards/language.py",),
     "datasets": ("services/issuing/sources.py",),
-    "pyarrow": ("services/issuing/sources.py",),
+    "pyarrow": ("services/issuing/sources.py", "services/evaluator/samples.py"),
+    "scipy": ("services/evaluator/",),
+    "matplotlib": ("services/evaluator/pictures.py",),
     "huggingface_hub": ("services/model",),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""

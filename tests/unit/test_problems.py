@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import TemplateError
 
-from openrs_core.errors import RunError
-from openrs_core.recipe.data import DataSection
+from openrs_core.errors import RecipeError, RunError
+from openrs_core.recipe.data import PromptSection
 from openrs_core.recipe.file import load
 from services.issuing.problems import Problem, Problems, load_data
 from services.issuing.rendering import Renderer
@@ -138,9 +138,31 @@ def test_what_is_not_measured_is_never_too_long(problem, system, most):
             text = "".join(f"<{m['role']}>{m['content']}" for m in conversation)
             return list(text.encode()) if tokenize else text
 
-    data = DataSection(train="toy", system_prompt=system, max_prompt_tokens=most)
-    renderer = Renderer(data, Bytes())
-    assert renderer.is_too_long(problem) == (len(renderer.tokens(problem)) > most)
+    for asked in ("{problem}", "{problem} Once more: {problem}"):
+        data = PromptSection(system_prompt=system, user_prompt=asked, max_prompt_tokens=most)
+        renderer = Renderer(data, Bytes())
+        assert renderer.is_too_long(problem) == (len(renderer.tokens(problem)) > most)
+
+
+def test_a_prompt_is_the_system_message_the_examples_and_the_problem_as_it_is_asked():
+    class Turns:
+        def apply_chat_template(self, conversation, *, tokenize, **_options):
+            return (
+                [1] if tokenize else "".join(f"<{m['role']}>{m['content']}" for m in conversation)
+            )
+
+    data = PromptSection(
+        system_prompt="Be brief.",
+        user_prompt="Solve: {problem}",
+        examples=({"problem": "1+1?", "answer": "\\boxed{2}"},),
+    )
+    seen = Renderer(data, Turns())._rendered("{x}+1?", tokenize=False)
+    assert seen == ("<system>Be brief.<user>Solve: 1+1?<assistant>\\boxed{2}<user>Solve: {x}+1?")
+
+
+def test_a_prompt_that_asks_no_problem_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"user_prompt is 'Solve it.': it has no \{problem\}"):
+        a_data_recipe(write(tmp_path / "t.jsonl", a_row(1)), user_prompt="'Solve it.'")
 
 
 class SpecialWords:

@@ -6,6 +6,7 @@ import pytest
 
 from openrs_core.errors import RecipeError
 from openrs_core.recipe.file import differences, load, parse
+from openrs_core.recipe.training import TrainingRecipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
@@ -95,7 +96,7 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
 
 def test_a_missing_key_is_named():
     with pytest.raises(RecipeError, match=r"model is missing"):
-        parse({"name": "x", "data": {"train": "x"}, "learner": {}}, "here")
+        parse({"name": "x", "data": {"train": "x"}, "learner": {}}, "here", TrainingRecipe)
 
 
 def test_an_override_wins_and_needs_no_quotes():

@@ -238,6 +238,24 @@ def test_an_error_has_nothing_but_zeros(drawn):
         assert set(found.components) == set(EVERY)
 
 
+def test_what_the_harness_credits_is_on_record_and_changes_neither_verdict_nor_reward():
+    """`harness = 0`: a component beside the others, for the two ways to score to be compared."""
+    rules = ScorerSection(weights={"accuracy": 1.0, "harness": 0.0})
+    group = a_group_of(("a", 1), ("b", 1), ("c", 1), ("d", 1))
+    verdicts: list[Verdict] = ["correct", "correct", "no_answer", "error"]
+    found = score(group, verdicts, [{}] * 4, rules, [True, False, True, True])
+    assert [each.components["harness"] for each in found] == [1.0, 0.0, 1.0, 1.0]
+    assert [each.reward for each in found] == [1.0, 1.0, 0.0, 0.0]
+    assert [each.verdict for each in found] == verdicts
+
+
+def test_an_error_earns_nothing_whatever_the_harness_says():
+    rules = ScorerSection(weights={"harness": 2.0})
+    group = a_group_of(("a", 1), ("b", 1))
+    found = score(group, ["error", "incorrect"], [{}, {}], rules, [True, True])
+    assert [each.reward for each in found] == [0.0, 2.0]
+
+
 @given(lengths_and_verdicts, st.integers(0, 7))
 def test_a_timeout_is_scored_as_the_wrong_answer_it_is(drawn, place):
     """Nothing may be gained by an answer that takes too long to look at."""

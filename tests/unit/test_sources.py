@@ -13,8 +13,10 @@ from pyarrow import parquet
 from openrs_core.errors import RecipeError, RunError
 from openrs_core.recipe.data import Source, source
 from openrs_core.recipe.file import load
-from services.issuing.rows import LeftOut, Row, named, usable
-from services.issuing.sources import Unreadable, read_rows
+from openrs_core.recipe.training import TrainingRecipe
+from services.issuing.rows import LeftOut, Row, listed, usable
+from services.issuing.sources import Named, Unreadable, read_rows
+from services.toy.task import Split
 
 TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
 GOOD = '{"problem": "1+1?", "answer": "2"}'
@@ -26,14 +28,19 @@ def a_recipe(*overrides: str):
 
 def read(path: Path | str, split="train", **data):
     recipe = a_recipe(*(f"data.{key}={value}" for key, value in data.items()))
-    return list(read_rows(recipe, source(str(path)), split))
+    return list(read_rows(trained_on(path, recipe, split), recipe))
+
+
+def trained_on(path: Path | str, recipe: TrainingRecipe, split: Split = "train") -> Named:
+    """The source as the recipe's data.train or data.held_out would name it."""
+    return Named(key=f"data.{split}", text=str(path), split=split, data=recipe.data)
 
 
 def used(path: Path | str, **data) -> tuple[list[Row], str]:
     """The rows that are used, and what is said of the others."""
     recipe = a_recipe(*(f"data.{key}={value}" for key, value in data.items()))
     left_out = LeftOut("here")
-    rows = usable(read_rows(recipe, source(str(path)), "train"), recipe.data, left_out)
+    rows = usable(read_rows(trained_on(path, recipe), recipe), recipe.data, left_out)
     return list(rows), str(left_out)
 
 
@@ -228,7 +235,7 @@ def test_a_path_that_is_none_costs_one_line(tmp_path):
         ("\0.jsonl", "embedded null byte"),
     ]:
         with pytest.raises(RunError, match=said):
-            list(read_rows(a_recipe(), source(str(path)), "train"))
+            list(read_rows(trained_on(path, a_recipe()), a_recipe()))
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -308,9 +315,9 @@ def test_a_data_set_that_is_not_there_costs_one_line(a_hub, monkeypatch):
 
 
 def test_the_first_rows_are_named_and_the_others_counted():
-    assert named([7]) == "row 7"
-    assert named([3, 17, 20]) == "rows 3, 17, 20"
-    assert named(list(range(1, 9))) == "rows 1, 2, 3 and 5 more"
+    assert listed([7]) == "row 7"
+    assert listed([3, 17, 20]) == "rows 3, 17, 20"
+    assert listed(list(range(1, 9))) == "rows 1, 2, 3 and 5 more"
 
 
 def test_faults_are_counted_the_commonest_first():

@@ -25,6 +25,8 @@ class Judged:
     """Tokens of the longest one."""
     language: float
     """Share of it in the language asked for."""
+    credited: bool
+    """Would the harness credit it?"""
 
     @property
     def tokens(self) -> int:
@@ -44,6 +46,7 @@ COMPONENTS: Mapping[BuiltIn, Component] = {
     "overlong": lambda it, rules: overlong(it.tokens, it.max_tokens, rules.overlong),
     "repetition": lambda it, rules: repetition(it.completion.token_ids, rules.repetition),
     "language": lambda it, _: it.language,
+    "harness": lambda it, _: float(it.credited),
 }
 
 
@@ -52,22 +55,27 @@ def score(
     verdicts: Sequence[Verdict],
     own: Sequence[Mapping[str, float]],
     rules: ScorerSection,
+    credited: Sequence[bool] = (),
 ) -> tuple[Score, ...]:
     """Every component the recipe weighs, and their weighted sum, of each completion of a group.
 
-    `own` are the rewards of the user's own, by name. A `timeout` is scored as the wrong answer that
-    it is. An `error` has nothing but zeros: nobody knows, and nobody trains on it.
+    `own` are the rewards of the user's own, by name; `credited`, what the harness would say, empty
+    where it is not asked. A `timeout` is scored as the wrong answer that it is. An `error` earns
+    nothing, and has nothing but zeros, save what the harness said: nobody trains on it.
     """
     known = [verdict != "error" for verdict in verdicts]
     lengths = [len(c.token_ids) for c, is_known in zip(group.completions, known, strict=True)
                if is_known]  # fmt: skip
     shortest, longest = min(lengths, default=0), max(lengths, default=0)
     scores = []
-    for completion, verdict, given in zip(group.completions, verdicts, own, strict=True):
+    asked = credited or [False] * len(verdicts)
+    for completion, verdict, given, right in zip(
+        group.completions, verdicts, own, asked, strict=True
+    ):
         judged = Judged(
             completion=completion, correct=verdict == "correct",
             max_tokens=group.prompt.sampling.max_tokens, shortest=shortest, longest=longest,
-            language=language_share(completion.text, rules.language),
+            language=language_share(completion.text, rules.language), credited=right,
         )  # fmt: skip
         scores.append(_score(judged, verdict, given, rules))
     return tuple(scores)
@@ -77,11 +85,11 @@ def _score(
     judged: Judged, verdict: Verdict, own: Mapping[str, float], rules: ScorerSection
 ) -> Score:
     components = dict.fromkeys(rules.weights, 0.0)
-    if verdict != "error":
-        computed = {
-            name: COMPONENTS[name](judged, rules) for name in COMPONENTS if name in rules.weights
-        }
-        components |= computed | dict(own)
+    known: set[BuiltIn] = {"harness"} if verdict == "error" else set(COMPONENTS)
+    components |= {name: COMPONENTS[name](judged, rules) for name in known if name in rules.weights}
+    if verdict == "error":
+        return Score(reward=0.0, components=components, verdict=verdict, language=judged.language)
+    components |= own
     reward = sum(weight * components[name] for name, weight in rules.weights.items())
     return Score(reward=reward, components=components, verdict=verdict, language=judged.language)
 
