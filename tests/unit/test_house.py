@@ -84,8 +84,8 @@ AT_HOME = {
     "datasets": ("services/issuing/sources.py",),
     "pyarrow": ("services/issuing/sources.py", "services/evaluator/samples.py"),
     "scipy": ("services/evaluator/",),
-    "matplotlib": ("services/evaluator/pictures.py",),
-    "huggingface_hub": ("services/model",),
+    "matplotlib": ("services/evaluator/pictures.py", "services/exporter/curve.py"),
+    "huggingface_hub": ("services/model", "services/exporter/"),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""
 
