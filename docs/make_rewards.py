@@ -12,13 +12,14 @@ import matplotlib.pyplot as plt
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from openrs_core.recipe.scorer import CosineSection, OverlongSection, RepetitionSection
+from services.evaluator.pictures import STYLE
 from services.scorer.rewards.form import reasoning_steps
 from services.scorer.rewards.length import beside_siblings, cosine, overlong
 from services.scorer.rewards.repetition import repetition
 
 PICTURES = Path(__file__).parent / "pictures"
 
-plt.style.use(Path(__file__).parent / "pictures.mplstyle")
+plt.style.use(STYLE)
 
 Curves = Mapping[str, Callable[[int], float]]
 

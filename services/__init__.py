@@ -15,7 +15,8 @@ meet only in Redis. Top to bottom:
 
     cli          the `openrs` command
     supervisor   `openrs up`: starts the processes on one machine
-    learner, sampler, scorer; monitor looks at a run from outside
+    learner, sampler, scorer; evaluator says what samples come to; monitor looks at a run from
+                 outside
     issuing      what a client of the ring needs; the learner is one
     model        where a model is, what it weighs
     toy          the embedded task

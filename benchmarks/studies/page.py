@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from benchmarks.studies.numbers import estimates
 from benchmarks.studies.results import LAST, Result, kept, of_arm
 from benchmarks.studies.study import ROOT, Arm, Study
+from services.evaluator.pictures import STYLE
 
 PAGE = ROOT / "docs" / "studies.md"
 PICTURES = ROOT / "docs" / "pictures"
@@ -28,7 +29,7 @@ SMOOTH = 5
 POINTS = 50
 """Of a curve, at most twice as many."""
 
-plt.style.use(ROOT / "docs" / "pictures.mplstyle")
+plt.style.use(STYLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,9 @@ AT_HOME = {
     "regex": ("services/scorer/rewards/language.py",),
     "py3langid": ("services/scorer/rewards/language.py",),
     "datasets": ("services/issuing/sources.py",),
-    "pyarrow": ("services/issuing/sources.py",),
+    "pyarrow": ("services/issuing/sources.py", "services/evaluator/samples.py"),
+    "scipy": ("services/evaluator/",),
+    "matplotlib": ("services/evaluator/pictures.py",),
     "huggingface_hub": ("services/model",),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""
