@@ -82,7 +82,7 @@ def _funnel(curation: Curation) -> Iterator[str]:
     yield ""
     yield "![problems after each stage](funnel.png)"
     yield ""
-    yield f"Of {curation.funnel.stages[0].before:,} rows of {len(set(names.values()))} source(s):"
+    yield f"Rows: {curation.funnel.stages[0].before:,}; sources: {len(set(names.values()))}."
     yield ""
     yield "| stage | left | went | why |"
     yield "|---|---|---|---|"
@@ -114,20 +114,18 @@ def _hits(curation: Curation) -> Iterator[str]:
 
 
 def _model(recipe: CurateRecipe) -> Iterator[str]:
-    rules = recipe.curate
-    if not rules.asks_model:
-        return
-    yield "## Model"
-    yield ""
-    if rules.judge.ask:
-        yield f"`{recipe.model.path}` judged each problem, at temperature {rules.judge.temperature:g}."
+    judge, solve, model = recipe.curate.judge, recipe.curate.solve, recipe.model.path
+    if recipe.curate.asks_model:
+        yield "## Model"
         yield ""
-    if rules.solve.samples:
-        tokens = rules.solve.max_tokens or recipe.sampler.max_tokens
+    if judge.ask:
+        yield f"`{model}` judged each problem, at temperature {judge.temperature:g}."
+        yield ""
+    if solve.samples:
+        tokens = solve.max_tokens or recipe.sampler.max_tokens
         yield (
-            f"`{recipe.model.path}` solved each problem {rules.solve.samples} times, at temperature "
-            f"{rules.solve.temperature:g}, top-p {rules.solve.top_p:g}, with at most {tokens:,} "
-            "tokens an answer."
+            f"`{model}` solved each problem {solve.samples} times, at temperature "
+            f"{solve.temperature:g}, top-p {solve.top_p:g}, with at most {tokens:,} tokens."
         )
         yield ""
         yield "![pass rates](difficulty.png)"

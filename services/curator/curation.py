@@ -9,7 +9,7 @@ solve          a model's pass rate on it is known (if it is asked)
 mix            it is drawn for a part
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from openrs_core.errors import RunError
@@ -18,7 +18,7 @@ from services.curator.answers import Answers, judged, solved
 from services.curator.asking import Question
 from services.curator.candidates import Candidate, SourceRows, read_sources
 from services.curator.contamination import Benchmarks
-from services.curator.funnel import Funnel, Gone, Why
+from services.curator.funnel import Funnel, Gone, Stage, Why
 from services.curator.mixture import Mixture, Rate, mix, not_chosen
 from services.curator.text_stages import Found, contaminated, read_benchmarks, repeated, unfit
 
@@ -28,6 +28,8 @@ class Curation:
     """What is left, what went, what was found."""
 
     recipe: CurateRecipe
+    note: Callable[[Stage], None]
+    """Called after each stage."""
     left: list[Candidate] = field(default_factory=list)
     funnel: Funnel = field(default_factory=Funnel)
     hits: list[Found] = field(default_factory=list)
@@ -42,6 +44,7 @@ class Curation:
             for reason, numbers in found.left_out.items():
                 gone += [Gone(f"{found.name}/row-{n}", "usable", Why(reason)) for n in numbers]
         self.funnel.book("usable", len(self.left), gone)
+        self.note(self.funnel.stages[-1])
 
     def sift_texts(self, benchmarks: Benchmarks) -> None:
         """Take out what is a benchmark's, what is there twice, and what breaks a rule."""
@@ -85,6 +88,7 @@ class Curation:
 
     def _sift(self, stage: str, faults: dict[str, Why]) -> None:
         self.left = self.funnel.sift(stage, self.left, faults)
+        self.note(self.funnel.stages[-1])
         if not self.left:
             reasons = ", ".join(self.funnel.stages[-1].reasons)
             raise RunError(
@@ -93,13 +97,13 @@ class Curation:
             )
 
 
-def sift_by_text(recipe: CurateRecipe) -> Curation:
-    """Everything that needs no model.
+def sift_by_text(recipe: CurateRecipe, note: Callable[[Stage], None]) -> Curation:
+    """Everything that needs no model; `note` is called after each stage.
 
     Raises:
         RunError: a source or a benchmark cannot be read, or nothing is left.
     """
-    curation = Curation(recipe)
+    curation = Curation(recipe, note)
     benchmarks = read_benchmarks(recipe)
     curation.read(read_sources(recipe))
     curation.sift_texts(benchmarks)

@@ -18,8 +18,10 @@ from typing import Any
 from openrs_core.record.directory import write_whole
 from services.curator.card import card
 from services.curator.curation import Curation
+from services.curator.funnel import Gone
 from services.curator.mixture import Chosen, Mixture
 from services.curator.pictures import draw_difficulty, draw_funnel
+from services.curator.text_stages import Found
 
 DATASET, HITS, LEFT_OUT = "dataset", "hits.jsonl", "left_out.jsonl"
 
@@ -56,7 +58,7 @@ def _row(chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _hit(found: Any) -> dict[str, Any]:
+def _hit(found: Found) -> dict[str, Any]:
     return {
         "id": found.candidate.id,
         "benchmark": found.hit.benchmark,
@@ -66,7 +68,7 @@ def _hit(found: Any) -> dict[str, Any]:
     }
 
 
-def _gone(gone: Any) -> dict[str, Any]:
+def _gone(gone: Gone) -> dict[str, Any]:
     return {
         "id": gone.id,
         "stage": gone.stage,

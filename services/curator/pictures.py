@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.curator.funnel import Stage
 from services.curator.mixture import Chosen, Rate
@@ -12,7 +12,7 @@ from services.curator.mixture import Chosen, Rate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8, "axes.spines.top": False, "axes.spines.right": False,
     "savefig.dpi": 150, "figure.figsize": (6.0, 2.8),
 }  # fmt: skip
@@ -47,11 +47,11 @@ def draw_difficulty(before: Sequence[Rate], chosen: Sequence[Chosen], target: Pa
             below = [low + high for low, high in zip(below, inside, strict=True)]
         axes.set_xticks(range(BINS + 1), [f"{100 * place // BINS}" for place in range(BINS + 1)])
         axes.set(xlabel="pass rate, % (rounded down to tens; 100: always)", ylabel="problems")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
 
 
 def _histogram(rates: Sequence[Rate]) -> list[int]:
-    """Counts by tenths, rounded down in whole numbers; what is always solved is a bar of its own."""
+    """Counts by tenths, rounded down; what is always solved is a bar of its own."""
     counted = Counter(BINS * rate.correct // rate.samples for rate in rates)
     return [counted[place] for place in range(BINS + 1)]
 
