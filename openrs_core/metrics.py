@@ -157,6 +157,11 @@ CHECKPOINT_SECONDS = Histogram(
 )
 
 
+# --- evaluator and curator ----------------------------------------------------------------------
+SURVEY_DONE = Gauge("openrs_survey_completions", "How many completions of a survey are kept")
+SURVEY_TOTAL = Gauge("openrs_survey_completions_wanted", "How many completions a survey asks for")
+
+
 def serve(port: int, address: str) -> int:
     """Serve the metrics over HTTP; port 0 takes a free one. Returns the port.
 

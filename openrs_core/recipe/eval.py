@@ -37,6 +37,8 @@ class EvalSection(Section):
     """The results are by set."""
     samples: Annotated[int, Field(ge=1, le=10_000)] = 32
     """Completions of each problem."""
+    seed: Count = 0
+    """Which random numbers they are drawn with: the same ones for the same seed and problem."""
     temperature: NotNegative = 0.6
     """0 is greedy; then one sample says all there is."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -51,6 +53,9 @@ class EvalSection(Section):
     """Completions of one problem that one sampler draws at a time: what is lost when it dies."""
     in_flight: PositiveInt = 2048
     """Completions that are asked for at once, of all samplers together."""
+    allow_failed: bool = False
+    """Whether problems that no sampler could do are left out of the result, and counted; otherwise
+    there is no result."""
     dollars_per_hour: NotNegative = 0.0
     """Price of the machine, for the cost of the evaluation; 0: not known."""
 
@@ -81,5 +86,10 @@ class EvalRecipe(RingRecipe):
             raise ValueError(
                 f"eval.samples is {self.eval.samples}, but at eval.temperature = 0 all are the "
                 "same; set it to 1, or raise the temperature"
+            )
+        if self.eval.scoring == "harness" and not self.scorer.as_harness:
+            raise ValueError(
+                "eval.scoring is 'harness', but the scorer is not asked for it; give "
+                "scorer.weights a key harness = 0"
             )
         return self

@@ -1,7 +1,8 @@
 """The `openrs` command: thin, and light until a command runs (no torch, no vllm for --help).
 
-A file per group of commands: `ring` starts processes, `data` makes data sets, `look` shows, `files`
-makes files; `options` holds what several commands take. A command imports its service when it runs.
+A file per group of commands: `ring` starts processes, `measure` measures models, `data` makes data
+sets, `look` shows, `files` makes files; `options` holds what several commands take. A command
+imports its service when it runs.
 """
 
 import sys
@@ -14,10 +15,11 @@ from openrs_core import __version__
 from openrs_core.errors import UserError
 from openrs_core.lifecycle import EXIT_FORCED, EXIT_USER
 from openrs_core.ring.address import refusal
-from services.cli import data, files, look, ring
+from services.cli import data, files, look, measure, ring
 
 COMMANDS = (
-    ring.up, data.curate, ring.drift, ring.sampler, ring.scorer, ring.learner, ring.curator,
+    ring.up, measure.evaluate, data.curate, ring.drift, ring.sampler, ring.scorer, ring.learner,
+    ring.evaluator, ring.curator,
     look.config, files.toy, look.weights, files.export,
 )  # fmt: skip
 """In the order in which `--help` lists them; `dead`, a group, comes last."""
@@ -30,7 +32,8 @@ app = typer.Typer(
     add_completion=False,
 )
 for command in COMMANDS:
-    app.command()(command)
+    name = "eval" if command is measure.evaluate else None  # Python has an eval of its own
+    app.command(name)(command)
 app.add_typer(look.dead, name="dead")
 
 

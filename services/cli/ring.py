@@ -1,4 +1,4 @@
-"""Commands that start processes: `up` and `drift` all, `sampler`, `scorer`, `learner` one each."""
+"""Commands that start processes: `up` and `drift` all of a ring, the others one each."""
 
 import os
 import socket
@@ -11,6 +11,7 @@ import typer
 from openrs_core import log
 from openrs_core.lifecycle import Settings
 from openrs_core.recipe.curate import CurateRecipe
+from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.recipe.file import load, load_any, load_as
 from services.cli.options import (
     LOCAL_REDIS,
@@ -139,6 +140,23 @@ def learner(
 
     settings = _settings(run, "learner", redis, metrics_port, metrics_address, log_format)
     main(load(recipe, values(overrides, strict=strict)), settings, runs)
+
+
+def evaluator(
+    recipe: RecipePath,
+    run: Run,
+    redis: RedisUrl = LOCAL_REDIS,
+    runs: RunsDirectory = Path("evals"),
+    metrics_port: MetricsPort = None,
+    metrics_address: MetricsAddress = "127.0.0.1",
+    log_format: LogFormat = "plain",
+    overrides: Overrides = None,
+) -> None:
+    """Ask and count for an evaluation, as `eval` does, by hand; one per evaluation."""
+    from services.evaluator.main import main
+
+    settings = _settings(run, "evaluator", redis, metrics_port, metrics_address, log_format)
+    main(load_as(EvalRecipe, recipe, overrides or []), settings, runs)
 
 
 def curator(

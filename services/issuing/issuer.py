@@ -76,11 +76,14 @@ class Issuer:
         return [asdict(self.in_flight[group_id]) for group_id in group_ids]
 
     def restore(self, prompts: Iterable[Mapping[str, Any]]) -> None:
-        """Take up what an earlier life had in flight."""
+        """Take up what an earlier life had in flight, by its checkpoint."""
         for fields in prompts:
             tokens, sampling = tuple(fields["token_ids"]), Sampling(**fields["sampling"])
-            prompt = Prompt(**{**fields, "token_ids": tokens, "sampling": sampling})
-            self.in_flight[prompt.group_id] = prompt
+            self.take_up(Prompt(**{**fields, "token_ids": tokens, "sampling": sampling}))
+
+    def take_up(self, prompt: Prompt) -> None:
+        """This prompt may have been sent by an earlier life; `resume` sends it if it was not."""
+        self.in_flight[prompt.group_id] = prompt
 
     def resume(self, incarnation: int) -> None:
         """Begin to send as this incarnation; first what left no trace in Redis."""
@@ -121,6 +124,10 @@ class Issuer:
         """What was settled is safe on disk: let Redis forget it."""
         self._queue.ack("scored", self._settled)
         self._settled = []
+
+    def traces(self) -> set[str]:
+        """Group ids that Redis holds in any stage."""
+        return self._queue.traces()
 
     def depths(self) -> dict[Stage, int]:
         """Messages of each stage that are waiting or in progress."""

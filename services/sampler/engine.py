@@ -178,11 +178,18 @@ def _policy_run(span: Any) -> PolicyRun:
     )
 
 
+def is_on_cpu() -> bool:
+    """Is there no GPU?"""
+    import torch
+
+    return not torch.cuda.is_available()
+
+
 def set_up() -> None:
     """What vLLM has to find in the environment when it is imported; what is set already stays."""
     import torch
 
-    on_cpu = not torch.cuda.is_available()
+    on_cpu = is_on_cpu()
     for key, value in (_ANYWHERE | (_ON_A_CPU if on_cpu else {})).items():
         os.environ.setdefault(key, value)
     if on_cpu:  # torch is imported already, and has read the variable: it has to be told
@@ -198,6 +205,8 @@ def _start(recipe: RingRecipe, model: str, seed: int) -> Any:
     optional: dict[str, Any] = {}
     if settings.kv_cache_mib:
         optional["kv_cache_memory_bytes"] = settings.kv_cache_mib << 20
+    if is_on_cpu():  # there vLLM cannot take back a draw, as it does for a part of a seeded prompt
+        optional["enable_chunked_prefill"] = False
     return LLM(
         model=model,
         load_format="safetensors",  # no other form: they can hold code

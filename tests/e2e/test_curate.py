@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,13 @@ source = "{benchmark}"
 """
 
 PROBLEMS = 120
+TOTAL = 4 * PROBLEMS
+"""Completions that are asked for."""
 
 
 @pytest.fixture
 def recipe(tmp_path) -> Path:
-    """Chain sums, two copies of a benchmark's problems among them, and one that asks for a proof."""
+    """Chain sums, two copies of a benchmark's problems among them, and one proof."""
     benchmark = stand_in(2)
     rows = [
         WordProblem(chain.expression, chain.problem, chain.answer)
@@ -98,6 +101,11 @@ def made(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files if path.name != "metrics.jsonl"}
 
 
+def more_than(kept: int, directory: Path) -> bool:
+    """Are more completions kept, and not yet all?"""
+    return kept < solved(directory) < TOTAL
+
+
 def solved(directory: Path) -> int:
     """Completions that are kept, as far as the record says."""
     lines = RecordReader(directory).follow() if directory.exists() else []
@@ -120,19 +128,18 @@ def test_killed_three_times_it_makes_the_same_bytes(recipe, tmp_path):
 
     directory = tmp_path / "killed" / "sums"
     arguments = ("curate", str(recipe), "--curated", str(tmp_path / "killed"))
-    total = 4 * PROBLEMS
     first = start(tmp_path / "first.log", *arguments)
-    wait_until(lambda: 0 < solved(directory) < total, "some answers", seconds=200)
+    wait_until(lambda: more_than(0, directory), "some answers", seconds=200)
     first.kill()
     first.wait(30)
     wait_until(lambda: not showing(tmp_path / "killed"), "all to end with it", seconds=60)
     kept = solved(directory)
-    assert kept < total
+    assert kept < TOTAL
 
     log = tmp_path / "second.log"
     second = start(log, *arguments, "--resume")
     for role in ("curator", "sampler"):
-        wait_until(lambda: kept < solved(directory) < total, "more answers", seconds=200)
+        wait_until(partial(more_than, kept, directory), "more answers", seconds=200)
         process = playing(role, second.pid)
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
