@@ -18,7 +18,7 @@ from openrs_core.ring.address import refusal
 from services.cli import data, files, look, measure, ring
 
 COMMANDS = (
-    ring.up, measure.evaluate, data.curate, ring.drift, ring.sampler, ring.scorer, ring.learner,
+    ring.up, measure.eval, data.curate, ring.drift, ring.sampler, ring.scorer, ring.learner,
     ring.evaluator, ring.curator,
     look.config, files.toy, look.weights, files.export,
 )  # fmt: skip
@@ -32,8 +32,7 @@ app = typer.Typer(
     add_completion=False,
 )
 for command in COMMANDS:
-    name = "eval" if command is measure.evaluate else None  # Python has an eval of its own
-    app.command(name)(command)
+    app.command()(command)
 app.add_typer(look.dead, name="dead")
 
 

@@ -83,6 +83,12 @@ RunsDirectory = Annotated[
     Path,
     typer.Option("--runs", envvar="OPENRS_RUNS", help="Where run directories are kept."),
 ]
+Samplers = Annotated[int, typer.Option(min=1, help="How many samplers.")]
+Scorers = Annotated[int, typer.Option(min=1, help="How many scorers.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run that --run names.")]
+Restarts = Annotated[
+    int, typer.Option(min=0, help="Most restarts of one process within ten minutes.")
+]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or its directory.")]
 RunsRedis = Annotated[
     str | None, redis_option("The run's Redis; default: the one `openrs up` started.")

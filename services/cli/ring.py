@@ -23,8 +23,12 @@ from services.cli.options import (
     RecipeArgument,
     RecipePath,
     RedisUrl,
+    Restarts,
+    Resume,
     Run,
     RunsDirectory,
+    Samplers,
+    Scorers,
     Strict,
     redis_option,
     values,
@@ -38,14 +42,10 @@ def up(
     ] = None,
     redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
     runs: RunsDirectory = Path("runs"),
-    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
-    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run that --run names.")
-    ] = False,
-    restarts: Annotated[
-        int, typer.Option(min=0, help="Most restarts of one process within ten minutes.")
-    ] = 10,
+    samplers: Samplers = 1,
+    scorers: Scorers = 1,
+    resume: Resume = False,
+    restarts: Restarts = 10,
     strict: Strict = False,
     overrides: Overrides = None,
 ) -> None:
@@ -65,8 +65,8 @@ def drift(
     steps: Annotated[int, typer.Option(min=1, help="How many steps are measured.")] = 20,
     redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
     runs: RunsDirectory = Path("runs"),
-    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
-    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
+    samplers: Samplers = 1,
+    scorers: Scorers = 1,
     overrides: Overrides = None,
 ) -> None:
     """Measure how far sampler and learner differ: the ring with a learning rate of 0."""

@@ -23,7 +23,7 @@ SAMPLES = 8
 class Request:
     """What is to be evaluated, on what, and how."""
 
-    model: str
+    model: str | None
     runs: Path
     """Where a run is looked for."""
     benchmarks: Sequence[str]
@@ -45,10 +45,12 @@ def recipe_of(request: Request, overrides: Sequence[str] = ()) -> EvalRecipe:
         RunError: there is no such model or benchmark, or the options contradict each other.
         RecipeError: a value is refused.
     """
+    if not request.model:
+        raise RunError("MODEL: which model? give a hub id, a directory, a checkpoint or a run")
     if request.recipe and request.protocol:
         raise RunError("--recipe and --protocol: both say what is asked; give one of them")
     wanted = target(request.model, request.runs)
-    found = sets(request.benchmarks, request.data_dir)
+    found = sets([name.strip() for name in request.benchmarks], request.data_dir)
     table = _as_recipe(load(request.recipe)) if request.recipe else _as_protocol(request.protocol)
     table["name"] = f"eval-{_plain(wanted.name)}"[:60]
     table["model"] = {"path": wanted.path, "dtype": _dtype(request, wanted)}

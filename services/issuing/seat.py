@@ -35,6 +35,7 @@ from services.issuing.issuer import Issuer
 from services.issuing.survey import Survey
 from services.model.directory import model_directory
 from services.model.size import vocabulary_size
+from services.model.tokenizer import tokenizer_of
 
 JOURNAL = "groups.bin"
 
@@ -97,7 +98,7 @@ def seated(
             policy=policy,
             begun=begun,
             digest=_publish(publisher, policy, model, recipe.model.dtype),
-            tokenizer=_tokenizer(model),
+            tokenizer=tokenizer_of(model),
             issuer=Issuer(queue, vocabulary_size(model)),
             journal=leaving.enter_context(closing(Journal(directory / JOURNAL))),
             record=RecordWriter(directory),
@@ -125,9 +126,3 @@ def _publish(publisher: Publisher, policy: Policy, model: str, dtype: str) -> st
     weights = base_policy(model, dtype)
     publisher.begin(policy, weights)
     return weights.digest()
-
-
-def _tokenizer(model: str) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(model, trust_remote_code=False)

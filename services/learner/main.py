@@ -31,6 +31,7 @@ from services.learner.recorder import Recorder
 from services.learner.trainer.watch import one_fate, place
 from services.model.directory import model_directory
 from services.model.size import vocabulary_size
+from services.model.tokenizer import tokenizer_of
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +112,7 @@ def build(
 ) -> Learner:
     """Everything the loop turns; what can be refused cheaply is looked at first."""
     model = model_directory(recipe)
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    tokenizer = tokenizer_of(model)
     rules, directory = recipe.learner, runs / settings.run
     data = load_data(recipe, tokenizer)
     evaluation = Evaluation(recipe, data.held_out.first(recipe.evaluation.problems))

@@ -13,14 +13,13 @@ import os
 from itertools import chain
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from openrs_core.errors import ProtocolError, RunError
 from openrs_core.recipe.ring import RingRecipe
 from openrs_core.ring.queue import Delivery
 from openrs_core.weights import Change, Layout, Snapshot, Update
 from openrs_core.wire.fields import MAX_FAILURE
 from openrs_core.wire.messages import Completion, PolicyRun, Prompt, RolloutGroup
+from services.model.tokenizer import tokenizer_of
 from services.model.weights import base_policy
 from services.sampler.limits import Limits
 from services.sampler.seed import own_seed
@@ -48,7 +47,7 @@ class VllmEngine:
         self._recipe, self._name, self._model = recipe, name, model
         self._llm = _start(recipe, model, own_seed(recipe.seed, name))
         self._engine = self._llm.llm_engine
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        tokenizer = tokenizer_of(model)
         self._text, self._stop_ids = Text(tokenizer), stop_token_ids(model, tokenizer)
         self._limits = Limits(
             sequences=recipe.sampler.max_sequences,

@@ -16,6 +16,8 @@ from openrs_core.record.directory import keep_recipe
 from services.curator.dataset import DATASET
 from services.curator.funnel import Stage
 from services.curator.main import curate_texts
+from services.model.directory import model_directory
+from services.model.size import longest_context
 from services.supervisor.progress import ProgressView
 from services.supervisor.ring import EXIT_STOPPED, Client, Plan, run, run_directory
 
@@ -28,6 +30,7 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     directory = run_directory(recipe, plan, DATASET)
     begun = time.monotonic()
     if recipe.curate.asks_model:
+        refuse_too_long(recipe)
         client = Client(role="curator", result=DATASET, view=ProgressView)
         code = run(recipe, directory, plan, recipe_path.parent, client)
     else:
@@ -39,6 +42,17 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
             f"stopped; `openrs curate RECIPE --run {directory.name} --resume` goes on from here\n"
         )
     return code
+
+
+def refuse_too_long(recipe: CurateRecipe) -> None:
+    """Raise RunError where prompt and completion may be longer than the model was made for."""
+    most = longest_context(model_directory(recipe))
+    if recipe.longest_sequence > most:
+        raise RunError(
+            f"sampler.max_tokens is {recipe.sampler.max_tokens} and data.max_prompt_tokens "
+            f"{recipe.data.max_prompt_tokens}: together more than the {most} tokens that "
+            f"{recipe.model.path} was made for; lower one of them"
+        )
 
 
 def _by_text(recipe: CurateRecipe, directory: Path) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from openrs_core.errors import RunError
@@ -9,6 +10,7 @@ from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.recipe.file import load_as
 from openrs_core.record.directory import RECIPE
 from services.evaluator.finish import REPORT
+from services.evaluator.request import Request, recipe_of
 from services.evaluator.result import RESULT, Result, read_result
 from services.model.directory import model_directory
 from services.model.size import longest_context
@@ -16,8 +18,9 @@ from services.supervisor.progress import ProgressView
 from services.supervisor.ring import EXIT_STOPPED, Client, Plan, run, run_directory
 
 
-def main(recipe: EvalRecipe, plan: Plan) -> int:
+def main(request: Request, overrides: Sequence[str], plan: Plan) -> int:
     """Evaluate to the end; returns the exit code."""
+    recipe = kept_recipe(plan) if plan.resume else recipe_of(request, overrides)
     directory = run_directory(recipe, plan, RESULT)
     refuse_too_long(recipe)
     client = Client(role="evaluator", result=RESULT, view=ProgressView)
@@ -34,7 +37,7 @@ def kept_recipe(plan: Plan) -> EvalRecipe:
     """That of the evaluation which is to go on.
 
     Raises:
-        RunError: it has none.
+        RunError: it is not named, or not there.
     """
     if not plan.run:
         raise RunError("--resume: which one? name it with --run")

@@ -152,11 +152,19 @@ def test_killed_three_times_it_makes_the_same_bytes(recipe, tmp_path):
 
 def test_a_judge_that_answers_nonsense_ends_it_in_one_line(recipe, tmp_path):
     """The toy can only add: it is no judge, and that is the user's to mend."""
-    values = sets(("curate.judge.ask=true", "data.max_prompt_tokens=2048", "curate.in_flight=256"))
+    values = sets(("curate.judge.ask=true", "curate.judge.prompt={problem}", "curate.in_flight=64"))
     found = curate(recipe, tmp_path / "judged", *values)
     assert found.returncode == 2
     assert "answers are neither \\boxed{keep} nor \\boxed{drop}" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_more_tokens_than_the_model_was_made_for_are_refused_in_one_line(recipe, tmp_path):
+    found = curate(recipe, tmp_path / "long", *sets(("data.max_prompt_tokens=2048",)))
+    assert found.returncode == 2
+    assert "together more than the 512 tokens that toy was made for" in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert not (tmp_path / "long").exists()
 
 
 def test_without_a_model_no_ring_is_started(recipe, tmp_path):

@@ -66,7 +66,7 @@ def test_no_file_runs_what_it_loads(path):
 
 AT_HOME = {
     "torch": ("services/learner/trainer/", "services/sampler/", "services/model/", "services/toy/"),
-    "transformers": ("services/learner/", "services/sampler/", "services/toy/"),
+    "transformers": ("services/learner/trainer/", "services/model/", "services/toy/"),
     "vllm": ("services/sampler/",),
     "deepspeed": ("services/learner/trainer/",),
     "math_verify": (
