@@ -61,19 +61,42 @@ def read_sources(recipe: CurateRecipe) -> Iterator[SourceRows]:
             yield _read(part, recipe)
 
 
+def refuse_unusable(recipe: CurateRecipe) -> None:
+    """Look into each source, before anything is started: is there a row that can be used?
+
+    Raises:
+        RunError: a source is missing or damaged, or has none.
+    """
+    for part in recipe.curate.parts:
+        named = _named(part, recipe)
+        left_out = LeftOut(str(named))
+        if next(_usable(named, recipe, left_out), None) is None:
+            raise _nothing(named, left_out)
+
+
 def _read(part: Part, recipe: CurateRecipe) -> SourceRows:
+    named = _named(part, recipe)
+    left_out = LeftOut(str(named), strict=named.data.strict)
+    rows = list(_verifiable(list(_usable(named, recipe, left_out)), left_out))
+    if not rows:
+        raise _nothing(named, left_out)
+    return SourceRows(part.name, _candidates(part.name, rows), left_out.reasons)
+
+
+def _named(part: Part, recipe: CurateRecipe) -> Named:
     columns = {"problem_field": part.problem_field, "answer_field": part.answer_field}
     data = recipe.data.model_copy(update=columns)
-    section = f"curate.parts.{part.name}"
-    key = f"{section}.source"
-    named = Named(key=key, text=part.source, split="train", data=data)
-    left_out = LeftOut(str(named), strict=data.strict)
-    numbered = reported(read_rows(named, recipe), f"reading {key}")
-    rows = list(_verifiable(list(usable(numbered, data, left_out, section)), left_out))
-    if not rows:
-        why = f": {left_out}" if left_out else "; it is empty"
-        raise RunError(f"{named}: it holds no problem that can be used{why}")
-    return SourceRows(part.name, _candidates(part.name, rows), left_out.reasons)
+    return Named(key=f"curate.parts.{part.name}.source", text=part.source, split="train", data=data)
+
+
+def _usable(named: Named, recipe: CurateRecipe, left_out: LeftOut) -> Iterator[Row]:
+    numbered = reported(read_rows(named, recipe), f"reading {named.key}")
+    return usable(numbered, named.data, left_out, named.key.removesuffix(".source"))
+
+
+def _nothing(named: Named, left_out: LeftOut) -> RunError:
+    why = f": {left_out}" if left_out else "; it is empty"
+    return RunError(f"{named}: it holds no problem that can be used{why}")
 
 
 def _verifiable(rows: list[Row], left_out: LeftOut) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from openrs_core.lifecycle import Settings, running
 from openrs_core.recipe.curate import CurateRecipe
+from openrs_core.record.directory import keep_recipe
 from openrs_core.record.lines import ProgressLine
 from services.curator.answers import Answers
 from services.curator.asking import Question, judging, solving
@@ -42,7 +43,9 @@ def curate_texts(recipe: CurateRecipe, directory: Path, note: Callable[[Stage], 
         RunError: a source or a benchmark cannot be read, or nothing is left.
     """
     curation = sift_by_text(recipe, note)
-    write_dataset(directory, curation, curation.mixed())
+    mixture = curation.mixed()
+    keep_recipe(directory, recipe)
+    write_dataset(directory, curation, mixture)
 
 
 def ask(curation: Curation, seat: Seat) -> bool:

@@ -12,10 +12,11 @@ from openrs_core import log
 from openrs_core.errors import RunError
 from openrs_core.recipe.curate import CurateRecipe
 from openrs_core.recipe.file import load_as
-from openrs_core.record.directory import keep_recipe
+from services.curator.candidates import refuse_unusable
 from services.curator.dataset import DATASET
 from services.curator.funnel import Stage
 from services.curator.main import curate_texts
+from services.curator.text_stages import read_benchmarks
 from services.model.directory import model_directory
 from services.model.size import longest_context
 from services.supervisor.progress import ProgressView
@@ -31,6 +32,8 @@ def main(recipe_path: Path, overrides: Sequence[str], plan: Plan) -> int:
     begun = time.monotonic()
     if recipe.curate.asks_model:
         refuse_too_long(recipe)
+        refuse_unusable(recipe)
+        read_benchmarks(recipe)
         client = Client(role="curator", result=DATASET, view=ProgressView)
         code = run(recipe, directory, plan, recipe_path.parent, client)
     else:
@@ -58,7 +61,6 @@ def refuse_too_long(recipe: CurateRecipe) -> None:
 def _by_text(recipe: CurateRecipe, directory: Path) -> int:
     """Nothing is asked of a model: no ring is started."""
     log.configure("curator", "plain")
-    keep_recipe(directory, recipe)
     curate_texts(recipe, directory, _say)
     return 0
 

@@ -167,6 +167,25 @@ def test_more_tokens_than_the_model_was_made_for_are_refused_in_one_line(recipe,
     assert not (tmp_path / "long").exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("count = 40", 'answer_field = "solution"', "set curate.parts.hard.answer_field"),
+        ("benchmark.jsonl", "gone.jsonl", "curate.benchmarks.stand-in.source is"),
+        ("problems.jsonl", "gone.jsonl", "curate.parts.hard.source is"),
+        ("count = 40", "conut = 40", "curate.parts.0.conut is no key of a recipe"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(recipe, tmp_path, old, new, said):
+    """Before anything is started; nothing is left behind."""
+    recipe.write_text(recipe.read_text().replace(old, new))
+    found = curate(recipe, tmp_path / "refused")
+    assert found.returncode == 2, found.stderr
+    assert said in found.stderr.splitlines()[-1]
+    assert "Traceback" not in found.stderr
+    assert not (tmp_path / "refused").exists()
+
+
 def test_without_a_model_no_ring_is_started(recipe, tmp_path):
     """A mix by text alone; what is made can be curated again."""
     text = recipe.read_text().replace("high = 0.5", "").replace("low = 0.5", "")
