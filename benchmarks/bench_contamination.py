@@ -19,8 +19,8 @@ from services.curator.criteria import REASONS, Lengths, fault
 from services.curator.duplicates import near_duplicates
 from services.curator.words import masked, runs, words
 from tests.benchmark_problems import benchmark_problems
+from tests.planted_problems import clean
 from tests.rewordings import both, renumbered, retyped, reworded
-from tests.word_problems import clean
 
 SIZES, SHARES = (3, 4, 5, 8, 13), (0.4, 0.5, 0.6)
 COPIES: tuple[tuple[str, Callable[[str, object], str]], ...] = (

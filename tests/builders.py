@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from openrs_core.record.lines import Scored, Spent, StepLine
+from openrs_core.record.lines import EvaluationLine, Scored, Spent, StepLine
 from openrs_core.wire.messages import (
     Completion,
     FinishReason,
@@ -106,6 +106,16 @@ def a_step(version: int, incarnation: int = 1) -> StepLine:
         tokens=72, scored=nothing_scored(),
         seconds=Spent(collect=1.0, train=2.0, publish=0.0), groups=(),
     )  # fmt: skip
+
+
+def an_evaluation(version: int, **changes: Any) -> EvaluationLine:
+    facts: dict[str, Any] = {
+        "incarnation": 1, "set": "held_out", "mode": "sampled", "accuracy": 0.75,
+        "standard_error": 0.027, "truncated": 0.125, "unverified": 0, "failed": 0, "tokens": 13.25,
+        "problems": 256, "too_long": 0, "completions": 256, "temperature": 1.0, "top_p": 1.0,
+        "max_tokens": 96,
+    }  # fmt: skip
+    return EvaluationLine(version=version, **(facts | changes))
 
 
 def nothing_scored() -> Scored:

@@ -7,10 +7,10 @@ from typing import Any
 
 from openrs_core.recipe.curate import CurateRecipe
 from services.curator.candidates import Candidate
-from tests.word_problems import WordProblem
+from tests.planted_problems import Planted
 
 
-def written(path: Path, rows: Iterable[WordProblem], **names: str) -> str:
+def written(path: Path, rows: Iterable[Planted], **names: str) -> str:
     """The rows as a file; `names` renames columns. Its path."""
     columns = [(key, names.get(key, key)) for key in ("id", "problem", "answer")]
     lines = (json.dumps({new: getattr(row, key) for key, new in columns}) for row in rows)

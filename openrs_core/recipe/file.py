@@ -164,9 +164,9 @@ def _first_fault(error: ValidationError, kind: type[RingRecipe]) -> str:
 
 def _unknown_key(path: list[str], kind: type[RingRecipe]) -> str:
     section: Any = kind
-    for part in path[:-1]:
-        in_list = part.isdigit()  # of tables
-        section = get_args(section)[0] if in_list else section.model_fields[part].annotation
+    for part in path[:-1]:  # a number is a place in a list
+        is_place = part.isdigit() and not hasattr(section, "model_fields")
+        section = get_args(section)[0] if is_place else section.model_fields[part].annotation
     known = list(section.model_fields) if hasattr(section, "model_fields") else get_args(section)
     elsewhere = list(_places(path[-1], kind))
     close = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)

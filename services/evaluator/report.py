@@ -20,11 +20,11 @@ def report(result: Result) -> str:
     parts = [
         f"# {model.name}",
         f"Weights {model.digest}, {model.dtype}.",
-        _table(result),
+        table(result),
         MEANING.rstrip(),
         *_failures(result.sets),
         "## Protocol",
-        _protocol(result.protocol),
+        settings(result.protocol),
         "## Versions",
         ", ".join(f"{name} {version}" for name, version in result.versions.items()),
     ]
@@ -41,7 +41,8 @@ def percent(share: float) -> str:
     return f"{100 * share + 0.0:.1f}"
 
 
-def _table(result: Result) -> str:
+def table(result: Result) -> str:
+    """A line for each set, and for their average."""
     heads = ["set", "problems x samples", "accuracy, %", "pass@k, %", "maj@k, %"]
     heads += ["truncated, %", "unverified, %", "tokens"]
     rows = [heads, ["---", *["---:"] * (len(heads) - 1)], *map(_row, result.sets)]
@@ -79,7 +80,8 @@ def _failures(sets: Sequence[SetResult]) -> list[str]:
     ]
 
 
-def _protocol(protocol: Protocol) -> str:
+def settings(protocol: Protocol) -> str:
+    """How samples were drawn and judged, as a table."""
     told = protocol.model_dump(exclude={"examples"}) | {"examples": len(protocol.examples)}
     rows = ["| | |", "|---|---|"]
     rows += [f"| {name} | {_cell(value)} |" for name, value in told.items() if value != ""]

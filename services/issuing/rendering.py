@@ -26,6 +26,23 @@ class Tokenizer(Protocol):
         """Messages -> token ids, or their text."""
 
 
+def conversation(data: PromptSection, problem: str) -> list[Message]:
+    """What is asked: the system message and the examples, if there are any, then the problem."""
+    return [*_earlier_turns(data), _asked(data, problem)]
+
+
+def _earlier_turns(data: PromptSection) -> Iterator[Message]:
+    if data.system_prompt:
+        yield {"role": "system", "content": data.system_prompt}
+    for example in data.examples:
+        yield _asked(data, example.problem)
+        yield {"role": "assistant", "content": example.answer}
+
+
+def _asked(data: PromptSection, problem: str) -> Message:
+    return {"role": "user", "content": data.user_prompt.replace(PROBLEM, problem)}
+
+
 class Renderer:
     """Turns texts of problems into token ids, as a recipe's `data` asks for."""
 
@@ -36,7 +53,6 @@ class Renderer:
             RunError: the model's tokenizer has no chat template, or one that makes nothing of it.
         """
         self._data, self._tokenizer = data, tokenizer
-        self._before = list(self._earlier_turns())
         if not self._tried("1"):
             raise RunError(
                 "model.path: its tokenizer makes no token of a problem; are its files there?"
@@ -61,23 +77,13 @@ class Renderer:
             return False
         return len(self.tokens(problem)) > self._data.max_prompt_tokens
 
-    def _earlier_turns(self) -> Iterator[Message]:
-        if self._data.system_prompt:
-            yield {"role": "system", "content": self._data.system_prompt}
-        for example in self._data.examples:
-            yield self._asked(example.problem)
-            yield {"role": "assistant", "content": example.answer}
-
     def _opens_thought(self) -> bool:
         text: str = self._rendered("1", tokenize=False)
         return text.rstrip().endswith(THINK_START)
 
     def _rendered(self, problem: str, **options: Any) -> Any:
-        messages = [*self._before, self._asked(problem)]
+        messages = conversation(self._data, problem)
         return self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, **options)
-
-    def _asked(self, problem: str) -> Message:
-        return {"role": "user", "content": self._data.user_prompt.replace(PROBLEM, problem)}
 
     def _tried(self, problem: str) -> tuple[int, ...]:
         from jinja2 import TemplateError

@@ -15,9 +15,9 @@ from services.toy.task import take
 from tests.conftest import wait_until
 from tests.curation import written
 from tests.e2e.ring import ROOT, command, sets, start
+from tests.planted_problems import Planted, stand_in
 from tests.processes import of_session, playing, showing
 from tests.rewordings import retyped
-from tests.word_problems import WordProblem, stand_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -72,11 +72,11 @@ def recipe(tmp_path) -> Path:
     """Chain sums, two copies of a benchmark's problems among them, and one proof."""
     benchmark = stand_in(2)
     rows = [
-        WordProblem(chain.expression, chain.problem, chain.answer)
+        Planted(chain.expression, chain.problem, chain.answer)
         for chain in take("train", 4, 0, PROBLEMS)
     ]
-    rows[5:5] = [WordProblem(f"copy-{r.id}", retyped(r.problem, 0), "1") for r in benchmark]
-    rows.append(WordProblem("proof", "Prove that 1+1=2, in as few words as you can.", "2"))
+    rows[5:5] = [Planted(f"copy-{r.id}", retyped(r.problem, 0), "1") for r in benchmark]
+    rows.append(Planted("proof", "Prove that 1+1=2, in as few words as you can.", "2"))
     path = tmp_path / "recipe.toml"
     path.write_text(
         RECIPE.format(

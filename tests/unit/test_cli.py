@@ -1,8 +1,12 @@
 """The command: light, and kind to typing mistakes."""
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from typer.testing import CliRunner
@@ -15,11 +19,13 @@ ROOT = Path(__file__).parents[2]
 TOY = str(ROOT / "recipes" / "toy.toml")
 
 
-def openrs(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def openrs(
+    *arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would."""
     return subprocess.run(
         [sys.executable, "-m", "services.cli", *arguments],
-        capture_output=True, text=True, cwd=cwd, check=False,
+        capture_output=True, text=True, cwd=cwd, check=False, env={**os.environ, **environment},
     )  # fmt: skip
 
 
@@ -171,12 +177,30 @@ def test_an_exported_checkpoint_is_its_model_directory(tmp_path):
     )
     inventory.write(model.parent)
     assert openrs("export", "run", "out", cwd=tmp_path).returncode == 0
-    assert (tmp_path / "out" / "config.json").read_text() == "{}"
+    assert json.loads((tmp_path / "out" / "config.json").read_text()) == {"use_cache": True}
     assert "out exists" in openrs("export", "run", "out", cwd=tmp_path).stderr
     (model / "config.json").write_text("[]")
     for source in ("run", "run/checkpoints/step-000030"):
         found = openrs("export", source, "other", cwd=tmp_path)
         assert (found.returncode, "config.json was altered" in found.stderr) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--best"], "run nowhere: no checkpoints/best there"),
+        (["--push", "owner"], "--push 'owner' is no repository's name; give owner/name"),
+        (["--push", "owner/name"], "--push owner/name: no token for the Hugging Face hub here"),
+        (["--private"], "--private: nothing is published without --push"),
+    ],
+)
+def test_what_an_export_cannot_do_is_one_line(tmp_path, more, said):
+    alone = {"HF_HOME": str(tmp_path), "HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": ""}
+    found = openrs("export", "nowhere", "out", *more, cwd=tmp_path, environment=alone)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert said in found.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_learner_with_an_odd_run_id_leaves_no_directory(tmp_path):

@@ -11,8 +11,8 @@ from openrs_core.errors import RunError
 from services.curator.curation import Curation, sift_by_text
 from services.curator.dataset import write_dataset
 from tests.curation import a_recipe, written
+from tests.planted_problems import Planted, clean, stand_in
 from tests.rewordings import renumbered, retyped, reworded
-from tests.word_problems import WordProblem, clean, stand_in
 
 
 def silent(stage) -> None:
@@ -35,7 +35,7 @@ def planted(tmp_path_factory):
     benchmark = stand_in(60)
     kinds = (lambda text, _: text, retyped, renumbered, reworded)
     copies = [
-        WordProblem(f"{kind}/{row.id}", make(row.problem, row.id), row.answer)
+        Planted(f"{kind}/{row.id}", make(row.problem, row.id), row.answer)
         for kind, make in enumerate(kinds)
         for row in benchmark
     ]
@@ -76,9 +76,9 @@ def test_every_row_is_accounted_for(tmp_path):
         ("again", long.upper(), "84"),
         ("proof", "Prove that the sum of two odd numbers is even, please.", "1"),
     ]
-    benchmark = [WordProblem("a/1", rows[3][1], "2")]
+    benchmark = [Planted("a/1", rows[3][1], "2")]
     recipe = a_recipe(
-        {"name": "x", "source": written(tmp_path / "x.jsonl", [WordProblem(*row) for row in rows])},
+        {"name": "x", "source": written(tmp_path / "x.jsonl", [Planted(*row) for row in rows])},
         benchmarks=[{"name": "a", "source": written(tmp_path / "a.jsonl", benchmark)}],
     )
     curation = sifted(recipe)
@@ -202,6 +202,6 @@ def test_a_benchmark_that_cannot_be_read_ends_it(tmp_path, benchmark, said):
 
 
 def test_when_nothing_is_left_the_stage_is_named(tmp_path):
-    rows = [WordProblem(str(n), f"Prove that {n} is less than {n + 1}.", "1") for n in range(9)]
+    rows = [Planted(str(n), f"Prove that {n} is less than {n + 1}.", "1") for n in range(9)]
     said = fault(a_recipe({"name": "x", "source": written(tmp_path / "x.jsonl", rows)}))
     assert "no problem is left after 'rules' (it asks for a proof)" in said

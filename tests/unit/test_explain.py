@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from openrs_core.errors import RecipeError
 from openrs_core.recipe.explain import explain
-from openrs_core.recipe.file import flat, load, read_table
+from openrs_core.recipe.file import flat, load, load_any, read_table
 from services.cli import app
 
 ROOT = Path(__file__).parents[2]

@@ -88,8 +88,12 @@ AT_HOME = {
         "services/curator/dataset.py",
     ),
     "scipy": ("services/evaluator/",),
-    "matplotlib": ("services/evaluator/pictures.py", "services/curator/pictures.py"),
-    "huggingface_hub": ("services/model",),
+    "matplotlib": (
+        "services/evaluator/pictures.py",
+        "services/curator/pictures.py",
+        "services/exporter/curve.py",
+    ),
+    "huggingface_hub": ("services/model", "services/exporter/"),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""
 
