@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from openrs_core.record.lines import Scored, Spent, StepLine
+from openrs_core.record.lines import EvaluationLine, Scored, Spent, StepLine
 from openrs_core.wire.messages import (
     Completion,
     FinishReason,
@@ -106,6 +106,14 @@ def a_step(version: int, incarnation: int = 1) -> StepLine:
         tokens=72, scored=nothing_scored(),
         seconds=Spent(collect=1.0, train=2.0, publish=0.0), groups=(),
     )  # fmt: skip
+
+
+def an_evaluation(version: int, **changes: Any) -> EvaluationLine:
+    facts: dict[str, Any] = {
+        "mode": "sampled", "accuracy": 0.75, "tokens": 13.25, "problems": 256, "completions": 256,
+        "unverified": 0, "newest_version": version,
+    }  # fmt: skip
+    return EvaluationLine(version=version, **(facts | changes))
 
 
 def nothing_scored() -> Scored:

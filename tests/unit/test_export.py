@@ -16,13 +16,13 @@ from openrs_core.recipe.file import load
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.record import inventory
 from openrs_core.record.directory import METRICS, keep_recipe
-from openrs_core.record.lines import EvaluationLine, LifeLine, written
+from openrs_core.record.lines import LifeLine, written
 from services.evaluator.result import Result
 from services.exporter import hub, main
 from services.exporter.card import public
 from services.exporter.main import Wanted, export
 from services.model.weights import base_policy
-from tests.builders import a_step
+from tests.builders import a_step, an_evaluation
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3) / 7, "n": torch.tensor([1, 2])}
@@ -37,13 +37,6 @@ TOKENIZER = {"name_or_path": "/home/somebody/base", "is_local": True, "eos_token
 
 def recipe(*overrides: str) -> TrainingRecipe:
     return load(ROOT / "recipes" / "toy.toml", overrides)
-
-
-def an_evaluation(version: int, accuracy: float) -> EvaluationLine:
-    return EvaluationLine(
-        version=version, mode="sampled", accuracy=accuracy, tokens=9.0, problems=32,
-        completions=32, unverified=0, newest_version=version,
-    )  # fmt: skip
 
 
 def write_checkpoint(path: Path, **state: Any) -> None:
@@ -67,9 +60,9 @@ def run(tmp_path):
     """A run of three steps, evaluated at its ends, with checkpoints of the second and the third."""
     directory = tmp_path / "home" / "runs" / "mine-1"
     keep_recipe(directory, recipe("evaluation.temperature=0.6"))
-    lines = [LifeLine(incarnation=1, version=0), an_evaluation(0, 0.25)]
+    lines = [LifeLine(incarnation=1, version=0), an_evaluation(0, accuracy=0.25, problems=32)]
     lines += [a_step(version) for version in (1, 2, 3)]
-    lines += [an_evaluation(3, 0.75)]
+    lines += [an_evaluation(3, accuracy=0.75, problems=32)]
     (directory / METRICS).write_text("".join(map(written, lines)))
     for version in (2, 3):
         write_checkpoint(
@@ -197,7 +190,7 @@ def test_a_checkpoint_away_from_its_run_is_exported_with_a_short_card(run, tmp_p
 def test_the_best_policy_of_a_run_is_exported_by_its_name_or_by_its_place(run, tmp_path):
     best = run / "checkpoints" / "best"
     write_checkpoint(best)
-    (best / "evaluation.json").write_text(json.dumps(asdict(an_evaluation(1, 0.9))))
+    (best / "evaluation.json").write_text(json.dumps(asdict(an_evaluation(1, accuracy=0.9))))
     inventory.write(best)
     export(run, tmp_path / "by-name", Wanted(best=True))
     export(best, tmp_path / "by-place", Wanted())
