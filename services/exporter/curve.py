@@ -47,5 +47,6 @@ def _figure(curves: Mapping[str, Sequence[EvaluationLine]], version: int | None)
     if version is not None:
         axes.axvline(version, color="0.6", linewidth=0.8, linestyle="--")
     axes.set(xlabel="optimizer step", ylabel="held-out accuracy, %")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     return figure
