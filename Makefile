@@ -27,6 +27,10 @@ $(READY): $(PROJECT)
 demo: install                ## train the toy model; SEED=n for another one
 	$(BIN)/openrs up recipes/toy.toml --set seed=$(SEED)
 
+.PHONY: smollm2-demo
+smollm2-demo: install        ## train SmolLM2-135M on word problems, measured before and after; SEED=n
+	PYTHONPATH=. $(BIN)/python -m benchmarks.smollm2 --seed $(SEED)
+
 # Side by side, the tests of a file in one process, because they may share what one of them started;
 # and what takes long first.
 WORKERS ?= 2

@@ -12,7 +12,7 @@
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -68,6 +68,7 @@ STAGES = (1, 2, 3)
 
 RIGHT = [Way(*parts) for parts in product(STAGES, ("padded", "packed"), (10**6, 700, LARGEST, 1))]
 """From everything at once to one sequence at a time (odd in number: with two ranks, one idles)."""
+RIGHT += [Way(stage, "shared", budget) for stage, budget in ((1, 10**6), (1, 1), (2, 700), (3, 1))]
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "": {},
@@ -106,7 +107,10 @@ def recipe(model: str, zero_stage: int, dtype: str = "float32", option: str = ""
 
 
 def step_batch() -> list[Sequence]:
-    """Two groups of mixed length, off-policy enough for some tokens to meet the cap."""
+    """Two groups of mixed length, off-policy enough for some tokens to meet the cap.
+
+    Some have a prompt in common.
+    """
     draw = torch.Generator().manual_seed(0)
     lengths = [[3, 60, 25, 41], [1, 17, 200]]
     weights = token_weights(lengths, "token", max_tokens=200)
@@ -114,7 +118,7 @@ def step_batch() -> list[Sequence]:
     def tokens(count: int) -> tuple[int, ...]:
         return tuple(torch.randint(3, 260, (count,), generator=draw).tolist())
 
-    return [
+    batch = [
         Sequence(
             prompt=tokens(5 + length % 7),
             completion=tokens(length),
@@ -125,6 +129,7 @@ def step_batch() -> list[Sequence]:
         for group, row in zip(lengths, weights, strict=True)
         for number, (length, weight) in enumerate(zip(group, row, strict=True))
     ]
+    return [replace(each, prompt=batch[n - n % 2].prompt) for n, each in enumerate(batch)]
 
 
 def many() -> list[Sequence]:

@@ -1,110 +1,154 @@
-"""Word problems and chain sums without end, and a stand-in for the benchmarks where those are not.
+"""Word problems in small whole numbers: a made data set, equal for equal seeds.
 
-The stand-in's problems say other things than the others: no problem of one is a renumbered copy
-of one of the other.
+Two splits, `train` and `held_out`. A problem is a story with its numbers filled in; which split it
+is of follows from the story and the numbers, by a checksum, whatever names and things it is told
+with. So no sum of a story is in both, told differently or not. The stories themselves are shared:
+what is held out is new sums, not a new kind of story.
 """
 
+import json
 import random
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+Split = Literal["train", "held_out"]
+
+HELD_OUT_OF = 5
+"""One in so many sums is held out."""
 
 NAMES = (
-    "Ada", "Ben", "Chen", "Dora", "Emil", "Fatima", "Goran", "Hana", "Igor", "Juno", "Kofi",
-    "Lena", "Marek", "Nia", "Omar", "Petra",
+    ("Anna", "She"), ("Ben", "He"), ("Clara", "She"), ("David", "He"), ("Emma", "She"),
+    ("Frank", "He"), ("Grace", "She"), ("Henry", "He"), ("Julia", "She"), ("Leo", "He"),
+    ("Maria", "She"), ("Noah", "He"), ("Olivia", "She"), ("Paul", "He"), ("Rosa", "She"),
+    ("Sam", "He"),
 )  # fmt: skip
 THINGS = (
-    "apples", "marbles", "stamps", "coins", "pencils", "tickets", "shells", "buttons", "books",
+    "apples", "books", "buttons", "cards", "coins", "cookies", "eggs", "flowers", "keys",
+    "lemons", "marbles", "pears", "pencils", "shells", "stamps", "stickers",
 )  # fmt: skip
 
-CLEAN = (
-    "{name} has {a} {thing} and buys {b} more. How many {thing} does {name} have now?",
-    "A box holds {a} {thing}. How many {thing} are in {b} such boxes?",
-    "{name} shares {c} {thing} equally among {a} friends. How many does each friend get?",
-    "Every day {name} reads {a} pages. After how many pages has {name} read for {b} days?",
-    "{name} had {c} {thing}, gave {a} of them to {other}, and lost {b}. How many are left?",
-    "A train travels at {a} kilometres per hour for {b} hours. How far does it go?",
-    "{name} earns {a} dollars an hour and works {b} hours. How many dollars is that?",
-    "Tickets cost {a} euros each, and {name} pays with {c} euros. How many tickets can be bought?",
-    "In a garden there are {a} rows of {b} trees each, and {name} cuts down {d}. "
-    "How many trees remain?",
-    "{name} is {a} years old and {other} is {b} years older. How old are the two together?",
-    "A tank with {c} litres loses {a} litres a minute. How much is in it after {d} minutes?",
-    "Find the perimeter of a rectangular field whose sides are {a} metres and {b} metres.",
+
+Numbers = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A kind of problem: its text, the numbers it can have, and what is asked for."""
+
+    text: str
+    """With {name}, {pronoun}, {friend}, {things} and the numbers {a}, {b}, {c}."""
+    answer: Callable[[int, int, int], int]
+    numbers: Callable[[random.Random], Numbers]
+    """Drawn so that every result on the way is above 0."""
+
+
+def _added(draw: random.Random) -> Numbers:
+    return draw.randint(2, 12), draw.randint(2, 12), draw.randint(2, 4)
+
+
+def _taken(draw: random.Random) -> Numbers:
+    first = draw.randint(6, 20)
+    second = draw.randint(2, first - 4)
+    return first, second, draw.randint(2, first - second - 1)
+
+
+def _times(draw: random.Random) -> Numbers:
+    return draw.randint(2, 9), draw.randint(2, 9), draw.randint(2, 9)
+
+
+_SUM, _REST, _PRODUCT = (
+    (lambda a, b, _: a + b, _added),
+    (lambda a, b, _: a - b, _taken),
+    (lambda a, b, _: a * b, _times),
+)
+_NOW, _LEFT = (
+    " How many {things} does {name} have now?",
+    " How many {things} does {name} have left?",
 )
 
-BENCHMARK = (
-    "Let $n$ be the least positive integer such that ${a}n+{b}$ is divisible by ${p}$. "
-    "Find the remainder when $n^2$ is divided by ${q}$.",
-    "A circle of radius ${a}$ is tangent to both legs of a right triangle whose hypotenuse has "
-    "length ${c}$. What is the sum of the lengths of the legs?",
-    "How many ordered pairs $(x,y)$ of positive integers satisfy $\\frac{{{a}}}{{x}}"
-    "+\\frac{{{b}}}{{y}}=1$?",
-    "{name} and {other} alternately roll a fair die with ${a}$ faces until somebody rolls a number "
-    "above ${d}$. The probability that {name}, who goes first, wins is $\\frac{{m}}{{n}}$ in "
-    "lowest terms. Compute $m+n$.",
-    "The polynomial $x^3-{a}x^2+{b}x-{c}$ has roots $r$, $s$ and $t$. Evaluate $r^2+s^2+t^2$.",
-    "In triangle $ABC$ we have $AB={a}$, $BC={b}$ and $\\angle ABC={d}^\\circ$. The bisector of "
-    "$\\angle BAC$ meets $\\overline{{BC}}$ at $D$. Determine $BD$ to the nearest integer.",
-    "A sequence is defined by $u_1={a}$, $u_2={b}$ and $u_{{k+2}}=u_{{k+1}}-u_k$ for $k\\geq 1$. "
-    "What is the value of $u_{{{c}}}$?",
-    "Suppose that $\\log_{{{a}}} x+\\log_{{{b}}} x={d}$. Express $x$ as a power of ${p}$.",
-    "An urn contains ${a}$ red and ${b}$ blue balls. {name} draws ${d}$ of them without "
-    "replacement. How many different outcomes show more red balls than blue ones?",
-    "Complex numbers $z$ and $w$ satisfy $|z|={a}$, $|w|={b}$ and $|z+w|={c}$. "
-    "Find the greatest possible real part of $z\\overline{{w}}$.",
-    "A regular polygon with ${c}$ vertices is inscribed in the unit circle centred at the origin. "
-    "For how many of its diagonals is the length at most $\\sqrt{{{d}}}$?",
-    "Compute the number of subsets of $\\{{1,2,\\dots,{a}\\}}$ that contain no two consecutive "
-    "integers and whose sum is divisible by ${d}$.",
-)
+STORIES = (
+    Story("{name} has {a} {things}. {pronoun} buys {b} more." + _NOW, *_SUM),
+    Story("{name} finds {a} {things} and then {b} more." + _NOW, *_SUM),
+    Story("{name} has {a} {things} and {friend} has {b}. How many {things} do they have together?",
+          *_SUM),
+    Story("{name} has {a} {things}. {friend} has {b} more than {name}. How many {things} does "
+          "{friend} have?", *_SUM),
+    Story("There are {a} {things} on the table. {name} puts {b} more on it. How many {things} are "
+          "on the table now?", *_SUM),
+    Story("{name} has {a} {things}. {pronoun} gives {b} to {friend}." + _LEFT, *_REST),
+    Story("{name} has {a} {things}. {pronoun} loses {b} of them." + _LEFT, *_REST),
+    Story("{name} needs {a} {things} and has {b}. How many more {things} does {name} need?",
+          *_REST),
+    Story("{name} has {a} {things}. {b} of them are red. How many {things} are not red?", *_REST),
+    Story("{name} has {a} {things}. {friend} has {b} fewer than {name}. How many {things} does "
+          "{friend} have?", *_REST),
+    Story("{name} has {a} boxes with {b} {things} in each. How many {things} does {name} have?",
+          *_PRODUCT),
+    Story("{name} buys {b} {things} every day. How many {things} does {name} buy in {a} days?",
+          *_PRODUCT),
+    Story("Each bag holds {b} {things}. How many {things} are in {a} bags?", *_PRODUCT),
+    Story("{a} friends have {b} {things} each. How many {things} do they have together?",
+          *_PRODUCT),
+    Story("{name} has {a} {things}. {pronoun} finds {b} more and gives {c} to {friend}." + _NOW,
+          lambda a, b, c: a + b - c, _added),
+    Story("{name} has {a} {things}. {pronoun} loses {b} and gives {c} to {friend}." + _LEFT,
+          lambda a, b, c: a - b - c, _taken),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class WordProblem:
-    """A row of a data set or of a benchmark."""
+    """One problem and its answer."""
 
-    id: str
+    story: int
     problem: str
     answer: str
 
 
-def clean(count: int, seed: int = 0) -> list[WordProblem]:
-    """Different problems, three in four of words and the others chain sums."""
-    drawn, found = random.Random(f"clean/{seed}"), {}
-    while len(found) < count:
-        text = _sum(drawn) if drawn.random() < 0.25 else _filled(drawn.choice(CLEAN), drawn)
-        found[text] = str(drawn.randrange(2, 900))
-    return [WordProblem(f"clean/{n}", *item) for n, item in enumerate(found.items())]
-
-
-def stand_in(count: int, seed: int = 0) -> list[WordProblem]:
-    """A benchmark of as many problems, of which no two are copies of each other but for numbers."""
-    return [
-        WordProblem(f"stand-in/{number}", text, str(number))
-        for number, text in zip(range(count), _long(seed), strict=False)
-    ]
-
-
-def _long(seed: int) -> Iterator[str]:
-    """Two statements and a question about both: as long as those of contests."""
-    drawn, seen = random.Random(f"stand-in/{seed}"), set()
+def problems(split: Split, seed: int) -> Iterator[WordProblem]:
+    """Endless, no text twice."""
+    draw, told = random.Random(f"{split}/{seed}"), set[str]()
     while True:
-        chosen = tuple(drawn.sample(BENCHMARK, 2))
-        if chosen not in seen:
-            seen.add(chosen)
-            yield " ".join(_filled(template, drawn) for template in chosen)
+        number = draw.randrange(len(STORIES))
+        numbers = STORIES[number].numbers(draw)
+        if _split(number, numbers) != split:
+            continue
+        made = _tell(number, numbers, draw)
+        if made.problem not in told:
+            told.add(made.problem)
+            yield made
 
 
-def _filled(template: str, drawn: random.Random) -> str:
-    name, other = drawn.sample(NAMES, 2)
-    return template.format(
-        name=name, other=other, thing=drawn.choice(THINGS), a=drawn.randrange(13, 60),
-        b=drawn.randrange(3, 13), c=drawn.randrange(100, 900), d=drawn.randrange(2, 9),
-        p=drawn.choice((5, 7, 11, 13)), q=drawn.choice((100, 1000)),
-    )  # fmt: skip
+def write_problems(directory: Path, seed: int, counts: Mapping[Split, int]) -> None:
+    """So many of each split, as SPLIT.jsonl with `id`, `problem` and `answer`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for split, count in counts.items():
+        rows = [
+            {"id": f"{split}/{number}", "problem": each.problem, "answer": each.answer}
+            for number, each in enumerate(islice(problems(split, seed), count))
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (directory / f"{split}.jsonl").write_text(text)
 
 
-def _sum(drawn: random.Random) -> str:
-    terms = [drawn.randrange(1, 10) for _ in range(5)]
-    signed = "".join(f"{drawn.choice('+-')}{term}" for term in terms[1:])
-    return f"What is {terms[0]}{signed}?"
+def _split(story: int, numbers: tuple[int, int, int]) -> Split:
+    used = [
+        str(n)
+        for n, letter in zip(numbers, "abc", strict=True)
+        if f"{{{letter}}}" in STORIES[story].text
+    ]
+    checksum = zlib.crc32(f"{story}:{','.join(used)}".encode())
+    return "held_out" if checksum % HELD_OUT_OF == 0 else "train"
+
+
+def _tell(number: int, numbers: tuple[int, int, int], draw: random.Random) -> WordProblem:
+    (name, pronoun), (friend, _) = draw.sample(NAMES, 2)
+    story, (a, b, c) = STORIES[number], numbers
+    text = story.text.format(
+        name=name, pronoun=pronoun, friend=friend, things=draw.choice(THINGS), a=a, b=b, c=c
+    )
+    return WordProblem(number, text, str(story.answer(a, b, c)))

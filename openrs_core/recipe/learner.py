@@ -49,9 +49,10 @@ class LearnerSection(Section):
     """So many skipped steps in a row end the run."""
     tokens_per_micro_batch: PositiveInt = 16384
     """Prompt and completion tokens computed at once by one rank."""
-    packing: Literal["padded", "packed"] = "padded"
+    packing: Literal["padded", "packed", "shared"] = "padded"
     """Sequences in rows, or one behind another (for long ones of mixed length; on GPUs this needs
-    flash-attn)."""
+    flash-attn), or the completions of a group behind their prompt, which is computed once (for long
+    prompts and short completions: attention computes all pairs of a row's tokens)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, smaller."""
     zero_stage: Literal[1, 2, 3] = 1

@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from services.learner.trainer.head import CHUNK_TOKENS, scored
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from tests.tiny_model import tiny_recipe, write_tiny_model
 
-PACKINGS: tuple[Packing, ...] = ("padded", "packed")
+PACKINGS: tuple[Packing, ...] = ("padded", "packed", "shared")
 BUDGET = 40
 
 lengths_by_group = st.lists(
@@ -37,10 +38,18 @@ def sequence(number: int, prompt: int, completion: int) -> Sequence:
 def sequences(draw: st.DrawFn) -> list[Sequence]:
     """Prompts and completions that fit the budget together, barely or easily."""
     prompts = draw(st.lists(st.integers(1, BUDGET - 1), min_size=1, max_size=20))
-    return [
+    alone = [
         sequence(number, prompt, draw(st.integers(1, BUDGET - prompt)))
         for number, prompt in enumerate(prompts)
     ]
+    others = draw(st.lists(st.sampled_from(alone), max_size=20))
+    return draw(st.permutations([*alone, *map(sibling, others)]))
+
+
+def sibling(one: Sequence) -> Sequence:
+    """Another answer to the same prompt."""
+    backwards = one.completion[::-1]
+    return replace(one, completion=backwards, advantage=-one.advantage)
 
 
 # --- weights -----------------------------------------------------------------------------------
@@ -129,6 +138,24 @@ def test_a_rank_without_work_gets_an_empty_micro_batch() -> None:
     assert cut([alone], BUDGET, 3, "padded") == [[[alone]], [[]], [[]]]
 
 
+def test_a_shared_prompt_is_computed_once() -> None:
+    one = sequence(0, 20, 5)
+    batch = [
+        one,
+        sequence(1, 30, 2),
+        sibling(one),
+        replace(one, completion=(7,), behaviour_logprobs=(-1.0,)),
+    ]
+    assert computed(batch, "shared") == 2 * 32
+    assert computed(batch, "padded") == 4 * 32
+
+
+def test_a_group_too_large_for_the_budget_is_cut_with_its_prompt_in_each_part() -> None:
+    one = sequence(0, 20, 10)
+    parts = cut([one] * 5, BUDGET, 1, "shared")[0]
+    assert [len(part) for part in parts] == [2, 2, 1]
+
+
 # --- tensors -----------------------------------------------------------------------------------
 
 
@@ -143,7 +170,8 @@ def test_every_completion_token_is_predicted_from_the_one_before_it(
     before = [t for s in batch for t in (s.prompt[-1:] + s.completion)[:-1]]
     assert tensors.targets.tolist() == expected
     assert flat[tensors.index].tolist() == before
-    assert flat[tensors.index + 1].tolist() == expected
+    if packing != "shared":  # there the first token may come after other completions
+        assert flat[tensors.index + 1].tolist() == expected
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -182,6 +210,7 @@ def test_a_sequence_has_the_same_logprobs_alone_and_among_others(
 
 
 MIXED = [sequence(0, 9, 30), sequence(1, 4, 1), sequence(2, 1, 17)]
+MIXED += [sibling(MIXED[0]), sibling(MIXED[2]), sequence(0, 9, 12)]
 
 
 @torch.no_grad()
@@ -215,7 +244,7 @@ def test_rows_of_unlike_length_need_no_mask(policy: PolicyNetwork) -> None:
     batch = assemble(MIXED, "padded", pad=0)
     with torch.no_grad(), _Attention() as attention:
         policy(batch)
-    assert batch.input_ids.shape == (3, 39)
+    assert batch.input_ids.shape == (6, 39)
     assert attention.calls == [(False, True)] * policy.model.config.num_hidden_layers
 
 

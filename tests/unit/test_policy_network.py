@@ -53,12 +53,21 @@ def test_packed_sequences_on_a_gpu_without_flash_attention_are_refused_with_a_re
         attention("packed", cuda=True, flash=False)
 
 
+def test_a_shared_prompt_is_refused_for_layers_with_a_window(tmp_path: Path) -> None:
+    """They would take the row's own mask for theirs, and see farther than they should."""
+    model = write_random_model(tmp_path, "gemma2", sliding_window=4)
+    recipe = tiny_recipe(model, learner={"packing": "shared"})
+    with pytest.raises(RecipeError, match=r"layers of sliding_attention.* set learner\.packing"):
+        load_policy_network(recipe, model)
+
+
 @pytest.mark.parametrize(
     ("packing", "cuda", "flash", "expected"),
     [
         ("packed", True, True, "flash_attention_2"),
         ("packed", False, False, "sdpa"),
         ("padded", True, True, "sdpa"),
+        ("shared", True, True, "sdpa"),
         ("padded", True, False, "sdpa"),
         ("padded", False, False, "sdpa"),
     ],

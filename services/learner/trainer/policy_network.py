@@ -38,7 +38,10 @@ class PolicyNetwork(nn.Module):
     def rows(self, batch: MicroBatch) -> Tensor:
         """The hidden state that predicts each scored token, [N, H], in the model's type."""
         hidden: Tensor = self.model.base_model(
-            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False
+            input_ids=batch.input_ids,
+            position_ids=batch.position_ids,
+            attention_mask=batch.mask,
+            use_cache=False,
         ).last_hidden_state
         return hidden.flatten(0, 1)[batch.index]
 
@@ -47,10 +50,11 @@ def load_policy_network(recipe: TrainingRecipe, directory: str) -> PolicyNetwork
     """The recipe's model as a policy, in the recipe's type; nothing in it is dropped at random.
 
     Raises:
-        RecipeError: see `attention`.
+        RecipeError: see `attention`; or a shared prompt would be seen otherwise by this model.
     """
     config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     _drop_nothing(config)
+    _refuse_windows(config, recipe.learner.packing)
     model = AutoModelForCausalLM.from_pretrained(
         directory,
         config=config,
@@ -78,6 +82,16 @@ def _drop_nothing(config: PretrainedConfig) -> None:
             setattr(config, name, 0.0)
 
 
+def _refuse_windows(config: PretrainedConfig, packing: Packing) -> None:
+    """Shared rows come with a mask of their own, which layers with a window would not add to."""
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if packing == "shared" and kinds:
+        raise RecipeError(
+            f'learner.packing is "shared", but the model has layers of {", ".join(sorted(kinds))}, '
+            'where a token does not see all before it; set learner.packing = "padded"'
+        )
+
+
 def _attention(recipe: TrainingRecipe) -> str:
     flash = recipe.model.dtype == "bfloat16" and is_flash_attn_2_available()
     return attention(recipe.learner.packing, torch.cuda.is_available(), flash)
@@ -93,7 +107,7 @@ def attention(packing: Packing, cuda: bool, flash: bool) -> str:
     Raises:
         RecipeError: on a GPU, packed sequences without flash-attn.
     """
-    if packing == "padded" or not cuda:
+    if packing != "packed" or not cuda:
         return "sdpa"
     if not flash:
         raise RecipeError(
