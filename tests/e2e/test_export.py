@@ -32,7 +32,8 @@ PROBLEMS, MAX_TOKENS = 48, 48
 
 PLAIN = {
     "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
-    "TORCHDYNAMO_DISABLE": "1", "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "TORCHDYNAMO_DISABLE": "1", "VLLM_USE_AOT_COMPILE": "0", "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }  # fmt: skip
 """What keeps vLLM small and quiet on a machine without a GPU; no setting of openrs."""
 
