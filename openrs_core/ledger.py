@@ -40,6 +40,10 @@ class Policy:
     incarnation: int
     version: int
 
+    def is_same(self, other: "Policy") -> bool:
+        """Are these the same weights for sure? Version 0 is the base model in every life."""
+        return self == other or self.version == other.version == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
@@ -150,6 +154,11 @@ class Ledger:
         if self.on_straggler == "wait" and self._must_wait(set(chosen), reached):
             return []
         return chosen
+
+    @property
+    def awaited(self) -> int:
+        """Groups in flight that have not come back."""
+        return len(self.in_flight) - len(self._arrived)
 
     # --- bookkeeping -----------------------------------------------------------------------
 

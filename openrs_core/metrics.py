@@ -132,7 +132,20 @@ SCORED_LANGUAGE = Gauge(
     "openrs_learner_scored_language_ratio", "Mean share of the language asked for in them"
 )
 HELD_OUT = Gauge(
-    "openrs_learner_held_out_accuracy", "Held-out accuracy, by how it was sampled", ["mode"]
+    "openrs_learner_held_out_accuracy",
+    "Held-out accuracy, by set of problems and how it was sampled",
+    ["set", "mode"],
+)
+HELD_OUT_TRUNCATED = Gauge(
+    "openrs_learner_held_out_truncated_ratio",
+    "Share of the completions of an evaluation that were cut off",
+    ["set", "mode"],
+)
+EVALUATING = Gauge(
+    "openrs_learner_evaluating", "1 while a policy is evaluated, and no newer one is published"
+)
+UNEVALUATED = Counter(
+    "openrs_learner_unevaluated", "How many versions were not evaluated although it was their turn"
 )
 PUBLISH_SECONDS = Histogram(
     "openrs_learner_publish_seconds",

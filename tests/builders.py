@@ -110,8 +110,10 @@ def a_step(version: int, incarnation: int = 1) -> StepLine:
 
 def an_evaluation(version: int, **changes: Any) -> EvaluationLine:
     facts: dict[str, Any] = {
-        "mode": "sampled", "accuracy": 0.75, "tokens": 13.25, "problems": 256, "completions": 256,
-        "unverified": 0, "newest_version": version,
+        "incarnation": 1, "set": "held_out", "mode": "sampled", "accuracy": 0.75,
+        "standard_error": 0.027, "truncated": 0.125, "unverified": 0, "failed": 0, "tokens": 13.25,
+        "problems": 256, "too_long": 0, "completions": 256, "temperature": 1.0, "top_p": 1.0,
+        "max_tokens": 96,
     }  # fmt: skip
     return EvaluationLine(version=version, **(facts | changes))
 

@@ -28,7 +28,7 @@ def an_admission(
         Issuer(queue, VOCABULARY),
         ledger or Ledger(rules.max_staleness, rules.groups_per_step, rules.on_straggler),
         Problems(PROBLEMS, seed=0),
-        Evaluation(recipe, PROBLEMS[:held_out]),
+        Evaluation(recipe, {"held_out": Problems(PROBLEMS[:held_out], seed=0)}),
         recipe,
     )
 
@@ -48,7 +48,7 @@ def collect(
 def evaluate(admission: Admission, reached: Policy) -> list[EvaluationLine]:
     """The results of an evaluation of this policy."""
     admission._evaluation.begin(reached, now=1.7e9)
-    exchange_until(admission, reached, lambda: not admission._evaluation.pending)
+    exchange_until(admission, reached, lambda: admission._evaluation.policy is None)
     return admission._evaluation.finished()
 
 

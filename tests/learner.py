@@ -11,9 +11,11 @@ from openrs_core.recipe.file import load
 from openrs_core.ring.queue import Queue
 from openrs_core.weights import Change
 from openrs_core.wire.messages import PolicyRun, Prompt, ScoredGroup
+from services.learner.best import Best
 from services.learner.checkpoints import Checkpoints
 from services.learner.health import Health
 from services.learner.loop import Learner
+from services.learner.outlet import Outlet
 from services.learner.recorder import Recorder
 from services.learner.step import Sequence, StepStats
 from tests.builders import a_scored_group, step_stats
@@ -35,6 +37,8 @@ class FakeTrainer(FakeSaves):
         self.log_ratio_mean = 0.0
         self.resets: list[int] = []
         """After so many calls of `train` the reference was reset."""
+        self.changes: list[int] = []
+        """After so many calls of `train` it was asked what had changed."""
 
     def train(
         self, sequences: list[Sequence], lr: float, norm_limit: float, entropy_weight: float
@@ -51,11 +55,16 @@ class FakeTrainer(FakeSaves):
         self.resets.append(len(self.batches))
 
     def change(self) -> Change:
+        self.changes.append(len(self.batches))
         return Change(())
+
+    def write_policy(self, policy: Policy, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "config.json").write_text(f"{policy.incarnation}:{policy.version}")
 
 
 class FakePublisher:
-    """What is published is visible at once."""
+    """What is published is visible at once; its weights are its name."""
 
     is_full = has_ended = False
 
@@ -66,6 +75,10 @@ class FakePublisher:
     def publish(self, policy: Policy, _change: Change) -> None:
         self.published = policy
         self.versions.append(policy.version)
+
+    @property
+    def snapshot(self) -> Policy:
+        return self.published
 
     def drain(self, _seconds: float | None = None) -> bool:
         return True
@@ -116,23 +129,39 @@ def half_right(prompt: Prompt) -> ScoredGroup:
 
 
 def a_learner(
-    queue: Queue, directory: Path, overrides: list[str], trainer: FakeTrainer, *, life: int = 1
+    queue: Queue,
+    directory: Path,
+    overrides: list[str],
+    trainer: FakeTrainer,
+    *,
+    life: int = 1,
+    held_out: int = 0,
 ) -> Learner:
-    """Of the toy's recipe with these overrides; it has begun, but not run."""
+    """Of the toy's recipe with these overrides; it has begun, but not run. As many problems as
+    asked for are evaluated."""
     recipe = load(TOY, overrides)
-    admission = an_admission(queue, recipe)
+    admission = an_admission(queue, recipe, held_out=held_out)
+    recorder, lease = Recorder(directory, recipe), FakeLease()
+    outlet = Outlet(
+        trainer=trainer,
+        publisher=FakePublisher(),
+        evaluation=admission._evaluation,
+        recorder=recorder,
+        best=Best(directory / "checkpoints", recipe.best_set, FakeTokenizer()),
+        lease=lease,
+        last=recipe.learner.steps,
+    )
     learner = Learner(
         recipe=recipe,
         trainer=trainer,
         admission=admission,
-        evaluation=admission._evaluation,
-        publisher=FakePublisher(),
+        outlet=outlet,
         checkpoints=Checkpoints(directory / "checkpoints", 2, FakeTokenizer()),
-        recorder=Recorder(directory, recipe),
-        lease=FakeLease(),
+        recorder=recorder,
+        lease=lease,
         health=Health(recipe.learner),
         stop=threading.Event(),
     )
     learner.restore(life)
-    learner.publisher.published = learner.reached
+    learner.outlet.publisher.published = learner.reached
     return learner

@@ -69,6 +69,14 @@ def _checked_or_empty(text: str) -> str:
     return _checked(text) if text else text
 
 
+def is_trained_on(train: str, other: str) -> bool:
+    """Are two names those of the same problems? The toy's two halves differ by themselves."""
+    ours, theirs = source(train), source(other)
+    if ours.kind == "hub":
+        ours = replace(ours, split=ours.split or "train")
+    return ours == theirs and ours.kind != "toy"
+
+
 Checked = Annotated[str, AfterValidator(_checked)]
 """The name of a source, in one of the forms that `source` knows."""
 
@@ -123,12 +131,7 @@ class DataSection(PromptSection):
     @model_validator(mode="after")
     def _apart(self) -> "DataSection":
         """Refuse to evaluate on what is trained on; the toy's two halves differ by themselves."""
-        if not self.held_out or self.held_out == "toy":
-            return self
-        ours, theirs = source(self.train), source(self.held_out)
-        if ours.kind == "hub":
-            ours = replace(ours, split=ours.split or "train")
-        if ours == theirs:
+        if self.held_out and is_trained_on(self.train, self.held_out):
             raise ValueError(
                 f"held_out is {self.held_out!r}, which is trained on (train = {self.train!r}); "
                 "name other problems, or none"

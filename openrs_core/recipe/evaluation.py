@@ -1,25 +1,80 @@
 """The section `evaluation`: held-out accuracy while training goes on."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from openrs_core.recipe.section import Count, Positive, PositiveInt, Section
-from openrs_core.wire.fields import MAX_GROUP_SIZE
+from openrs_core.recipe.data import CheckedOrEmpty
+from openrs_core.recipe.section import Positive, PositiveInt, Section
+from openrs_core.wire.fields import MAX_GROUP_SIZE, MAX_TOKENS
+
+HELD_OUT = "held_out"
+"""Name of the only set, where the recipe names none."""
 
 
-class EvaluationSection(Section):
-    """Held-out accuracy, through the same ring, while training goes on."""
+class Questions(Section):
+    """How many problems of a set are asked, and how often."""
 
-    every: PositiveInt = 50
-    """Steps between evaluations; one is also made before the first and after the last step."""
     problems: PositiveInt = 256
     """How many held-out problems, the first of the file."""
     samples: Annotated[int, Field(ge=1, le=MAX_GROUP_SIZE)] = 1
     """Completions per problem of the sampled evaluation."""
     temperature: Positive = 1.0
     """Of the sampled evaluation."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of the sampled evaluation: drawn from the likeliest tokens that have this share together."""
+    max_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] = 0
+    """Longest completion; may be longer than in training. 0: `sampler.max_tokens`."""
     greedy: bool = True
     """Also evaluate with temperature 0, one completion per problem."""
-    max_tokens: Count = 0
-    """Longest completion, not longer than in training; 0: as long."""
+
+
+class EvaluationSet(Questions):
+    """Some held-out problems with a result of their own."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+    """Lower-case letters, digits, `-`, `_` and `.`."""
+    source: CheckedOrEmpty = ""
+    """Its problems, in one of the forms of `data.held_out`; empty: those of `data.held_out`."""
+
+
+class EvaluationSection(Questions):
+    """Held-out accuracy, through the same ring, while training goes on."""
+
+    every: PositiveInt = 50
+    """Steps between evaluations; one is also made before the first and after the last step."""
+    sets: tuple[EvaluationSet, ...] = ()
+    """Several sets; what one does not say is as in this section. None: one set, `held_out`."""
+    best: str = ""
+    """The set whose sampled accuracy says which policy is kept as `checkpoints/best`; empty: the
+    first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, table: Any) -> Any:
+        """Give each set what the section says for all."""
+        if not isinstance(table, dict) or not isinstance(table.get("sets"), list | tuple):
+            return table
+        shared = {key: table[key] for key in Questions.model_fields if key in table}
+        sets = [shared | each if isinstance(each, dict) else each for each in table["sets"]]
+        return table | {"sets": sets}
+
+    @field_validator("sets")
+    @classmethod
+    def _apart(cls, sets: tuple[EvaluationSet, ...]) -> tuple[EvaluationSet, ...]:
+        """Refuse two sets of one name."""
+        names = [each.name for each in sets]
+        if double := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two sets are called {double[0]!r}; give each a name of its own")
+        return sets
+
+    def sets_of(self, held_out: str) -> tuple[EvaluationSet, ...]:
+        """The sets that are evaluated, each with its source; `held_out` is `data.held_out`."""
+        if not self.sets:
+            asked = {key: getattr(self, key) for key in Questions.model_fields}
+            only = EvaluationSet(name=HELD_OUT, source=held_out, **asked)
+            return (only,) if held_out else ()
+        return tuple(
+            each if each.source else each.model_copy(update={"source": held_out})
+            for each in self.sets
+        )

@@ -13,18 +13,22 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from openrs_core.errors import RecipeError
+from openrs_core.recipe.curate import CurateRecipe
 from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.recipe.ring import RingRecipe
 from openrs_core.recipe.training import TrainingRecipe
 
 R = TypeVar("R", bound=RingRecipe)
 
-KINDS: Mapping[str, type[RingRecipe]] = {"learner": TrainingRecipe, "eval": EvalRecipe}
+KINDS: Mapping[str, type[RingRecipe]] = {
+    "learner": TrainingRecipe, "eval": EvalRecipe, "curate": CurateRecipe,
+}  # fmt: skip
 """Kinds of recipes, by the section that only they have."""
 
 COMMANDS: Mapping[type[RingRecipe], str] = {
     TrainingRecipe: "openrs up",
     EvalRecipe: "openrs eval",
+    CurateRecipe: "openrs curate",
 }
 """Which command each is for."""
 
@@ -160,8 +164,9 @@ def _first_fault(error: ValidationError, kind: type[RingRecipe]) -> str:
 
 def _unknown_key(path: list[str], kind: type[RingRecipe]) -> str:
     section: Any = kind
-    for part in path[:-1]:
-        section = section.model_fields[part].annotation
+    for part in path[:-1]:  # a number is a place in a list
+        is_place = part.isdigit() and not hasattr(section, "model_fields")
+        section = get_args(section)[0] if is_place else section.model_fields[part].annotation
     known = list(section.model_fields) if hasattr(section, "model_fields") else get_args(section)
     elsewhere = list(_places(path[-1], kind))
     close = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)

@@ -151,23 +151,47 @@ class SkippedLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationLine:
-    """One finished evaluation on held-out problems."""
+    """What a policy answered on a set of held-out problems, in one mode; all of it by itself."""
 
     kind: Literal["evaluation"] = "evaluation"
     time: float = field(default_factory=time.time)
     version: int
-    """The policy it was begun with."""
+    """The policy `incarnation`:`version` made every token of it."""
+    incarnation: int
+    set: str
+    """Its name; `held_out` where the recipe names none."""
     mode: Literal["sampled", "greedy"]
     accuracy: float
     """Mean over problems of the share of correct completions (pass@1)."""
+    standard_error: float | None
+    """Of the accuracy, over problems; None: there is only one."""
+    truncated: float
+    """Share of completions that `max_tokens` cut off."""
+    unverified: int
+    """Completions whose verdict was `error`; they count as not correct, as all that is not."""
+    failed: int
+    """Problems for which nothing could be sampled; they count as not correct."""
     tokens: float
     """Mean completion length."""
     problems: int
+    too_long: int
+    """Problems of the set's source that were left out, as their prompts are too long."""
     completions: int
-    unverified: int
-    """Completions whose verdict was `error`; they count as not correct, as all that is not."""
-    newest_version: int
-    """The newest policy that made any token of it."""
+    temperature: float
+    top_p: float
+    max_tokens: int
+    """Longest completion."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnevaluatedLine:
+    """A version whose turn it was, and that was never evaluated."""
+
+    kind: Literal["unevaluated"] = "unevaluated"
+    time: float = field(default_factory=time.time)
+    version: int
+    reason: str
+    """In words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +242,15 @@ class SampleLine:
     reward: float
 
 
-Line = LifeLine | StepLine | SkippedLine | EvaluationLine | ProgressLine | WeightsLine
+Line = (
+    LifeLine
+    | StepLine
+    | SkippedLine
+    | EvaluationLine
+    | UnevaluatedLine
+    | ProgressLine
+    | WeightsLine
+)
 
 _LINES: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 

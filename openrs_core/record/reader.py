@@ -15,6 +15,7 @@ from openrs_core.record.lines import (
     ProgressLine,
     SkippedLine,
     StepLine,
+    UnevaluatedLine,
     WeightsLine,
     read,
 )
@@ -32,6 +33,8 @@ class RecordReader:
         self.skipped: list[SkippedLine] = []
         self.evaluations: list[EvaluationLine] = []
         """Of policies that are not void."""
+        self.unevaluated: list[UnevaluatedLine] = []
+        """And what of them was never evaluated, though it was its turn."""
         self.weights: list[WeightsLine] = []
         self.progress: ProgressLine | None = None
         """The last of them."""
@@ -74,12 +77,15 @@ class RecordReader:
                 self.lives.append(line)
                 self.steps = [step for step in self.steps if step.version <= line.version]
                 self.evaluations = [e for e in self.evaluations if e.version <= line.version]
+                self.unevaluated = [u for u in self.unevaluated if u.version <= line.version]
             case StepLine():
                 self.steps.append(line)
             case SkippedLine():
                 self.skipped.append(line)
             case EvaluationLine():
                 self.evaluations.append(line)
+            case UnevaluatedLine():
+                self.unevaluated.append(line)
             case ProgressLine():
                 self.progress = line
             case WeightsLine():

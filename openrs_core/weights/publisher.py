@@ -87,6 +87,12 @@ class Publisher:
         self._background.check()
         return self._published
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """The values of the newest published policy, when all is drained; not to be changed, and
+        different after the next `publish`."""
+        return self._snapshot
+
     def drain(self, seconds: float | None = None) -> bool:
         """Wait until what was handed over is published, so many seconds at most; is it?
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openrs_core.recipe.evaluation import HELD_OUT
 from openrs_core.record.lines import EvaluationLine
 from services.evaluator.pictures import STYLE
 
@@ -22,7 +23,7 @@ def draw(evaluations: Sequence[EvaluationLine], version: int | None, target: Pat
     """
     curves: dict[str, list[EvaluationLine]] = defaultdict(list)
     for line in evaluations:
-        curves[line.mode].append(line)
+        curves[line.mode if line.set == HELD_OUT else f"{line.set}, {line.mode}"].append(line)
     if not any(len(curve) > 1 for curve in curves.values()):
         return False
     try:

@@ -84,7 +84,7 @@ def _sampling(origin: Origin, found: Results) -> dict[str, float]:
     if origin.recipe is None:
         return {}
     rules = origin.recipe.evaluation
-    return {"temperature": rules.temperature, "top_p": getattr(rules, "top_p", 1.0)}
+    return {"temperature": rules.temperature, "top_p": rules.top_p}
 
 
 def _defaults(sampling: Mapping[str, float]) -> dict[str, Any]:

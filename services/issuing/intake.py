@@ -18,8 +18,11 @@ def fault(group: ScoredGroup, issued: Prompt, reached: Policy, vocabulary: int) 
     names = [field.name for field in fields(Prompt)]
     if differing := [name for name in names if getattr(came, name) != getattr(issued, name)]:
         return f"not as it was issued: {', '.join(differing)}"
-    faults = (_completion_fault(each, reached, vocabulary) for each in group.rollout.completions)
-    return next((found for found in faults if found), "")
+    for completion in group.rollout.completions:
+        found = _completion_fault(completion, reached, vocabulary)
+        if found := found or _label_fault(completion, issued):
+            return found
+    return ""
 
 
 def _completion_fault(completion: Completion, reached: Policy, vocabulary: int) -> str:
@@ -30,6 +33,20 @@ def _completion_fault(completion: Completion, reached: Policy, vocabulary: int) 
     for run in completion.policies:
         if not _is_known(run.incarnation, run.version, reached):
             return f"policy {run.incarnation}:{run.version} was never published"
+    return ""
+
+
+def _label_fault(completion: Completion, issued: Prompt) -> str:
+    """An evaluation is of the policy its prompts were issued under, and of no other."""
+    if issued.purpose != "eval":
+        return ""
+    label = Policy(issued.incarnation, issued.issued_version)
+    for run in completion.policies:
+        if not label.is_same(Policy(run.incarnation, run.version)):
+            return (
+                f"policy {run.incarnation}:{run.version} made tokens of an evaluation of policy "
+                f"{label.incarnation}:{label.version}"
+            )
     return ""
 
 

@@ -76,8 +76,8 @@ class Data:
     """The problems of a training run."""
 
     train: Problems
-    held_out: Problems
-    """None where the recipe names none."""
+    held_out: dict[str, Problems]
+    """By the name of the set that is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +106,32 @@ def load_data(recipe: TrainingRecipe, tokenizer: Tokenizer) -> Data:
     """
     data, renderer = recipe.data, Renderer(recipe.data, tokenizer)
     trained = Named(key="data.train", text=data.train, split="train", data=data)
-    train, held_out = read_problems(trained, recipe, renderer), Rendered([], renderer)
-    if data.held_out:
-        apart = Named(key="data.held_out", text=data.held_out, split="held_out", data=data)
-        held_out = read_problems(apart, recipe, renderer)
-        _refuse_shared(trained, train.rows, apart, held_out.rows)
-    return Data(
-        Problems(train, recipe.seed, too_long=train.too_long),
-        Problems(held_out, recipe.seed, too_long=held_out.too_long),
-    )
+    train = read_problems(trained, recipe, renderer)
+    read: dict[str, Problems] = {}
+    for number, each in enumerate(recipe.evaluated):
+        if each.source not in read:
+            is_shared = each.source == data.held_out
+            key = "data.held_out" if is_shared else f"evaluation.sets.{number}.source"
+            apart = Named(key=key, text=each.source, split="held_out", data=data)
+            found = read_problems(apart, recipe, renderer)
+            _refuse_shared(trained, train.rows, apart, found.rows)
+            read[each.source] = Problems(found, recipe.seed, too_long=found.too_long)
+    held_out = {each.name: read[each.source] for each in recipe.evaluated}
+    _say_what_is_asked(recipe, held_out)
+    return Data(Problems(train, recipe.seed, too_long=train.too_long), held_out)
+
+
+def _say_what_is_asked(recipe: TrainingRecipe, held_out: dict[str, Problems]) -> None:
+    """An accuracy is of the problems that are asked: say which are not."""
+    for each in recipe.evaluated:
+        there = held_out[each.name]
+        if there.too_long or len(there) < each.problems:
+            logger.warning(
+                "the set %r is evaluated on %d problems (%d were asked for): %d of its source are "
+                "left out, as their prompts have more tokens than data.max_prompt_tokens = %d",
+                each.name, min(each.problems, len(there)), each.problems, there.too_long,
+                recipe.data.max_prompt_tokens,
+            )  # fmt: skip
 
 
 def read_problems(named: Named, recipe: RingRecipe, renderer: Renderer) -> Rendered:

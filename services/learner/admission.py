@@ -58,7 +58,7 @@ class Admission:
         self._curriculum = Curriculum(recipe.curriculum, len(problems))
 
     def issue(self, reached: Policy, published: Policy, *, alone: bool = False) -> None:
-        """Send out prompts: evaluation's share, and training's as far as the ledger has room.
+        """Send out prompts: training's as far as the ledger has room, evaluation's share first.
 
         `published` is the newest policy that samplers can see; `alone`: the evaluation need not
         leave room for training. Nothing more is issued while Redis is full.
@@ -70,7 +70,17 @@ class Admission:
         groups = [self._book(published) for _ in range(room)]
         metrics.GROUPS_ISSUED.inc(room)
         training = [self._prompt(group) for group in groups]
-        self.issuer.issue([*self._evaluation.next_prompts(alone=alone), *training])
+        most = None if alone else self._evaluations_share()
+        self.issuer.issue([*self._evaluation.next_prompts(published, most), *training])
+
+    def _evaluations_share(self) -> int | None:
+        """Completions of an evaluation that may be in flight: a step's worth, and what training
+        leaves of its own; None, where training waits for no group at all: as many as there are."""
+        rules = self._recipe.learner
+        if not self.ledger.awaited:
+            return None
+        left = (rules.max_staleness + 2) * rules.groups_per_step - self.ledger.awaited
+        return left * rules.group_size
 
     def read(self, reached: Policy, seconds: float) -> None:
         """Sort the groups that came back; waits so long for the first."""

@@ -5,13 +5,12 @@ data order is a function of seed and position), so there is no random state to k
 """
 
 import logging
-import os
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from openrs_core import metrics
-from openrs_core.errors import RunError, is_disk_full
+from openrs_core.errors import RunError
 from openrs_core.record import inventory
 from openrs_core.record.checkpoint import (
     MODEL,
@@ -28,13 +27,16 @@ from openrs_core.record.checkpoint import (
     read_state,
     write_state,
 )
+from services.learner.directories import (
+    SavesPretrained,
+    complete_model,
+    filled_the_disk,
+    free_bytes,
+    put,
+    sync,
+)
 
 logger = logging.getLogger(__name__)
-
-GENERATION = "generation_config.json"
-
-LEAST_BYTES = 2**20
-"""With less than this free, a failure to write is taken for a full disk, whatever it is called."""
 
 
 class Saves(Protocol):
@@ -48,13 +50,6 @@ class Saves(Protocol):
 
     def write_model(self, directory: Path) -> None:
         """Write the policy as a Hugging Face directory."""
-
-
-class SavesPretrained(Protocol):
-    """What a checkpoint asks of the tokenizer."""
-
-    def save_pretrained(self, save_directory: Path) -> Any:
-        """Write its files beside the model's, so that the directory stands alone."""
 
 
 class Checkpoints:
@@ -99,10 +94,10 @@ class Checkpoints:
         try:
             with metrics.CHECKPOINT_SECONDS.time():
                 self._write(partial, trainer, state)
-                _put(partial, target)
+                put(partial, target, _aside(target))
         except Exception as error:
             logger.warning("checkpoint %s could not be written: %s", target, error)
-            full = _filled_the_disk(error, self._directory)
+            full = filled_the_disk(error, self._directory)
             shutil.rmtree(partial, ignore_errors=True)
             if full:
                 raise self._no_room(target) from error
@@ -117,17 +112,10 @@ class Checkpoints:
         partial.mkdir(parents=True)
         trainer.save(partial / OPTIMIZER)
         trainer.write_model(partial / MODEL)
-        self._tokenizer.save_pretrained(partial / MODEL)
-        self._copy_generation_config(partial / MODEL)
+        complete_model(partial / MODEL, self._tokenizer, self._base)
         write_state(partial, state)
         inventory.write(partial)
-        _sync(partial)
-
-    def _copy_generation_config(self, model: Path) -> None:
-        """Keep what the base model says of its generation; without it, all but one of several
-        end-of-sequence tokens would be forgotten."""
-        if self._base and (path := self._base / GENERATION).is_file():
-            shutil.copyfile(path, model / GENERATION)
+        sync(partial)
 
     def _remove_old(self, incarnation: int) -> None:
         """Keep the newest; what is torn stays too, and counts for none of them."""
@@ -146,7 +134,7 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
 
     def _no_room(self, target: Path) -> RunError:
-        free = _free_bytes(self._directory)
+        free = free_bytes(self._directory)
         newest = self.newest()
         good = f"the newest good checkpoint is {newest}" if newest else "no checkpoint is there yet"
         return RunError(
@@ -165,54 +153,12 @@ def _is_of(path: Path, state: State, *, digests: bool) -> bool:
     return order(path) == (False, state.incarnation, state.version)
 
 
+def _aside(target: Path) -> Path:
+    """Where one makes way for another of its step; it is still found there."""
+    return target.with_name(target.name.replace(PREFIX, REPLACED))
+
+
 def _written_by(partial: Path) -> int:
     """The incarnation in the name of one that is being written."""
     incarnation = partial.name.rpartition(".")[2]
     return int(incarnation) if incarnation.isdigit() else 0
-
-
-def _put(partial: Path, target: Path) -> None:
-    """Give a finished checkpoint its name; another of that name makes way, and is there until then.
-
-    A crash between the two renames leaves the other as `replaced-…`, where it is still found.
-    """
-    if target.exists():
-        aside = target.with_name(target.name.replace(PREFIX, REPLACED))
-        shutil.rmtree(aside, ignore_errors=True)
-        target.rename(aside)
-    partial.rename(target)
-    _sync_directory(target.parent)
-
-
-def _filled_the_disk(error: BaseException, directory: Path) -> bool:
-    """Did it fail for want of room? Libraries hide the number in a text, or do not say at all."""
-    cause: BaseException | None = error
-    while cause:
-        hidden = "os error 28" in str(cause) or "No space left on device" in str(cause)
-        if is_disk_full(cause) or hidden:
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return _free_bytes(directory) < LEAST_BYTES
-
-
-def _free_bytes(directory: Path) -> int:
-    there = next(path for path in (directory, *directory.parents) if path.exists())
-    return shutil.disk_usage(there).free
-
-
-def _sync(directory: Path) -> None:
-    for path in directory.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    for path in [*directory.rglob("*"), directory]:
-        if path.is_dir():
-            _sync_directory(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

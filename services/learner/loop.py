@@ -4,6 +4,7 @@ Consumes scored groups, waits for a step's worth of them, is unblocked by the sc
 weights and then prompts. The order matters: weights are published before the prompts that may be
 sampled under them are issued, and groups are acknowledged only once a checkpoint covers them. So
 whatever moment it dies at, what is in the newest checkpoint is trained once, and the rest again.
+While a policy is evaluated, newer ones are withheld (see `outlet`).
 """
 
 import logging
@@ -21,14 +22,14 @@ from openrs_core.record.checkpoint import OPTIMIZER, State
 from openrs_core.record.lines import Spent
 from openrs_core.ring.connection import BLOCK_SECONDS
 from openrs_core.ring.lease import Lease
-from openrs_core.weights import Change, Publisher, Snapshot
-from services.issuing.evaluation import Evaluation
+from openrs_core.weights import Change
 from services.learner.admission import Admission, Collected
 from services.learner.algorithm.entropy import EntropyWeight
 from services.learner.algorithm.schedule import learning_rate
 from services.learner.algorithm.sequences import sequences
 from services.learner.checkpoints import Checkpoints, Saves
 from services.learner.health import Health
+from services.learner.outlet import Outlet, Weights
 from services.learner.recorder import Recorder
 from services.learner.step import Sequence, StepStats
 
@@ -38,11 +39,8 @@ PUBLISHING_SECONDS = 0.01
 """Longest wait for groups while the newest policy is on its way: once it is visible there may be
 room for prompts."""
 
-FULL_SECONDS = 1.0
-"""Wait for memory in a full Redis before a checkpoint makes room."""
 
-
-class Trainer(Saves, Protocol):
+class Trainer(Saves, Weights, Protocol):
     """What the loop asks of the training step."""
 
     def train(
@@ -53,12 +51,6 @@ class Trainer(Saves, Protocol):
 
     def reset_reference(self) -> None:
         """The policy becomes the reference of the KL."""
-
-    def weights(self) -> Snapshot:
-        """The policy; `change` counts from here."""
-
-    def change(self) -> Change:
-        """What the steps since the last call did to the policy."""
 
     def close(self) -> None:
         """No more steps will be asked for."""
@@ -71,8 +63,7 @@ class Learner:
     recipe: TrainingRecipe
     trainer: Trainer
     admission: Admission
-    evaluation: Evaluation
-    publisher: Publisher
+    outlet: Outlet
     checkpoints: Checkpoints
     recorder: Recorder
     lease: Lease
@@ -114,7 +105,7 @@ class Learner:
                     self._step(groups, begun)
                     self._follow_up(before)
             if self.is_done:
-                self._evaluate()
+                self._end()
         except StoppedError as error:  # Redis is away, and we are to stop
             logger.info("%s", error)
         self._finish()
@@ -127,28 +118,33 @@ class Learner:
     @property
     def is_full(self) -> bool:
         """Is Redis full? A checkpoint lets go of what was trained, which makes room."""
-        return self.admission.issuer.is_full or self.publisher.is_full
+        return self.admission.issuer.is_full or self.outlet.publisher.is_full
 
     # --- beginning and end -----------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Take up what an earlier life left; evaluate, if it did not bring that to its end."""
+        """Take up what an earlier life left; know how good the base model is before the first step.
+
+        That is waited for, so that no crash can come between.
+        """
         self.recorder.life(self.reached)
         self.admission.issuer.resume(self.reached.incarnation)  # its policy is named already
-        version = self.reached.version
-        if version == 0:
-            self._evaluate()  # waited for, like the last: both are of one version
-            return
-        due = version - version % self.recipe.evaluation.every
-        begun = self.evaluation.due(due) and not self.is_done  # the last one is made in any case
-        if begun and not self.recorder.has_evaluated(due):
-            self.evaluation.begin(self.reached, time.time())
+        self.outlet.begin(self.reached)
+        if self.reached.version == 0:
+            self._await_evaluation()
 
-    def _evaluate(self) -> None:
-        """Evaluate the policy reached, and wait for the result."""
-        if self.evaluation.due(self.reached.version):
-            self.evaluation.begin(self.reached, time.time())
-        while self.evaluation.pending and not self.stop.is_set():
+    def _end(self) -> None:
+        """Evaluate the last policy, once it is published."""
+        self._await_evaluation()  # of an earlier one
+        if not self.stop.is_set():
+            self.outlet.evaluate()
+            self._await_evaluation()
+
+    def _await_evaluation(self) -> None:
+        """Do nothing else until the policy that is evaluated is, and the newest handed over."""
+        while self.outlet.is_pinned or self.outlet.is_behind(self.reached):
+            if self.stop.is_set():
+                return
             self._exchange(alone=True)
 
     def _finish(self) -> None:
@@ -157,7 +153,7 @@ class Learner:
         Redis may be full, or away: then what is in the checkpoint is published by the next life.
         """
         self._checkpoint()
-        self._await_publisher()
+        self.outlet.drained()
         self._note()
 
     # --- a step ----------------------------------------------------------------------------------
@@ -172,16 +168,17 @@ class Learner:
 
     def _exchange(self, *, alone: bool = False) -> None:
         """Prompts out, groups in; `alone`: an evaluation need not leave room for training."""
-        published = self.publisher.published
+        published = self.outlet.publisher.published
         self.admission.issue(self.reached, published, alone=alone)
-        seconds = BLOCK_SECONDS if published == self.reached else PUBLISHING_SECONDS
+        seconds = BLOCK_SECONDS if self.outlet.is_visible else PUBLISHING_SECONDS
         self.admission.read(self.reached, seconds)
         self._note()
 
     def _step(self, groups: list[Collected], begun: float) -> None:
-        """One optimizer step, published and on record. Collecting its groups began `begun`.
+        """One optimizer step, on record and published. Collecting its groups began `begun`.
 
-        A step that would do harm is not made: the policy stays, and nothing is published.
+        A step that would do harm is not made: the policy stays, and nothing is published. Neither
+        is it while an older policy is evaluated.
         """
         collected, lr = time.monotonic(), learning_rate(self.reached.version, self._rules)
         batch = sequences([each.group for each in groups], self.recipe)
@@ -193,7 +190,7 @@ class Learner:
         trained = time.monotonic()
         self.reached = Policy(self.reached.incarnation, self.reached.version + 1)
         self._made(groups, stats)
-        change = self._difference()
+        change = None if self.outlet.is_pinned else self.outlet.change()
         spent = Spent(
             collect=collected - begun,
             train=trained - collected,
@@ -202,9 +199,8 @@ class Learner:
         self.lease.confirm()  # a fenced learner leaves the run's directory alone
         scored = self.admission.scored
         self.recorder.step(self.reached, groups, stats, scored, spent)  # before a checkpoint does
-        self._publish(change)
-        if self.evaluation.due(self.reached.version) and not self.is_done:
-            self.evaluation.begin(self.reached, time.time())
+        if change:
+            self._publish(change)
 
     def _made(self, groups: list[Collected], stats: StepStats) -> None:
         """A step was made: what the next one will be like depends on it."""
@@ -236,7 +232,10 @@ class Learner:
 
     def _follow_up(self, before: Policy) -> None:
         """After a step: room for new prompts, and a checkpoint when it is time."""
-        self.admission.issue(self.reached, self.publisher.published)  # rather than with the next
+        if self.outlet.is_pinned:
+            self.admission.read(self.reached, 0.0)  # an evaluation waits for more than groups
+        published = self.outlet.publisher.published
+        self.admission.issue(self.reached, published)  # rather than with the next
         is_made = self.reached != before
         if self.is_full or (is_made and self.reached.version % self._rules.checkpoint_every == 0):
             self._checkpoint()
@@ -244,30 +243,13 @@ class Learner:
 
     # --- weights and records ---------------------------------------------------------------------
 
-    def _difference(self) -> Change:
-        """What the step changed, once the version before is published (or Redis is full)."""
-        with metrics.PUBLISH_SECONDS.labels("difference").time():
-            change = self.trainer.change()
-        with metrics.PUBLISH_SECONDS.labels("wait").time():
-            self._await_publisher()
-        return change
-
     def _publish(self, change: Change) -> None:
-        """Hand over what the step changed; it becomes visible while the loop goes on."""
-        while not self._await_publisher():
+        """Hand over what the steps changed; it becomes visible while the loop goes on."""
+        while not self.outlet.drained():
             if self.stop.is_set():  # the next life names what its checkpoint holds
                 return
             self._checkpoint()
-        self.publisher.publish(self.reached, change)
-
-    def _await_publisher(self) -> bool:
-        """Wait until what was handed over is published; False while Redis is full, or away for
-        good because we are to stop."""
-        while not self.publisher.drain(FULL_SECONDS):
-            metrics.REDIS_FULL.set(self.is_full)
-            if self.publisher.is_full or self.publisher.has_ended:
-                return False
-        return True
+        self.outlet.hand_over(self.reached, change)
 
     def _checkpoint(self) -> None:
         """Write a checkpoint, then acknowledge what it covers."""
@@ -286,11 +268,11 @@ class Learner:
         self.admission.issuer.acknowledge()
 
     def _note(self) -> None:
-        """Put on record what was evaluated and published since the last look; set the gauges."""
-        for result in self.evaluation.finished():
-            self.recorder.evaluated(result)
-        for manifest in self.publisher.finished():
-            self.recorder.published(manifest)
+        """Put on record what was evaluated and published since the last look, and publish what
+        waited for it; set the gauges."""
+        self.outlet.note()
+        if self.outlet.is_behind(self.reached):
+            self._publish(self.outlet.change())
         self.admission.observe()
         metrics.REDIS_FULL.set(self.is_full)
 

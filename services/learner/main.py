@@ -24,9 +24,11 @@ from services.issuing.evaluation import Evaluation
 from services.issuing.issuer import Issuer
 from services.issuing.problems import load_data
 from services.learner.admission import Admission
+from services.learner.best import Best
 from services.learner.checkpoints import Checkpoints
 from services.learner.health import Health
 from services.learner.loop import Learner
+from services.learner.outlet import Outlet
 from services.learner.recorder import Recorder
 from services.learner.trainer.watch import one_fate, place
 from services.model.directory import model_directory
@@ -86,13 +88,13 @@ def train(learner: Learner, client: redis.Redis, run_id: str) -> None:
     with ExitStack() as always:
         if alone:  # with others only at a clean end: after an error they do not hear it
             always.callback(learner.trainer.close)
-        always.callback(learner.publisher.close)
+        always.callback(learner.outlet.publisher.close)
         # later than any that is on record, even if Redis has forgotten them all
         last = learner.recorder.last_incarnation
         learner.restore(
             when_there_is_room(lambda: next_incarnation(client, run_id, after=last), learner.stop)
         )
-        learner.publisher.begin(learner.reached, learner.trainer.weights())
+        learner.outlet.publisher.begin(learner.reached, learner.trainer.weights())
         learner.run()
     if not alone:
         learner.trainer.close()
@@ -115,23 +117,27 @@ def build(
     tokenizer = tokenizer_of(model)
     rules, directory = recipe.learner, runs / settings.run
     data = load_data(recipe, tokenizer)
-    evaluation = Evaluation(recipe, data.held_out.first(recipe.evaluation.problems))
+    evaluation = Evaluation(recipe, data.held_out)
     queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
     issuer = Issuer(queue, vocabulary_size(model))
     ledger = Ledger(rules.max_staleness, rules.groups_per_step, rules.on_straggler)
+    recorder, base = Recorder(directory, recipe), Path(model)
+    publisher = Publisher(client, settings.run, rules.snapshot_every)
+    best = Best(directory / CHECKPOINTS, recipe.best_set, tokenizer, base)
     from services.learner.trainer.deepspeed import DeepSpeedTrainer
 
+    trainer = DeepSpeedTrainer(recipe, model)
     return Learner(
         recipe=recipe,
-        trainer=DeepSpeedTrainer(recipe, model),
+        trainer=trainer,
         admission=Admission(issuer, ledger, data.train, evaluation, recipe),
-        evaluation=evaluation,
-        publisher=Publisher(client, settings.run, rules.snapshot_every),
-        checkpoints=Checkpoints(
-            directory / CHECKPOINTS, rules.keep_checkpoints, tokenizer, Path(model)
+        outlet=Outlet(
+            trainer=trainer, publisher=publisher, evaluation=evaluation, recorder=recorder,
+            best=best, lease=lease, last=rules.steps,
         ),
-        recorder=Recorder(directory, recipe),
+        checkpoints=Checkpoints(directory / CHECKPOINTS, rules.keep_checkpoints, tokenizer, base),
+        recorder=recorder,
         health=Health(rules),
         lease=lease,
         stop=stop,
-    )
+    )  # fmt: skip

@@ -5,6 +5,7 @@ The lines themselves are `openrs_core.record.lines`; here they are made of what 
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ from openrs_core.record.lines import (
     SkippedLine,
     Spent,
     StepLine,
+    UnevaluatedLine,
     WeightsLine,
 )
 from openrs_core.record.reader import read_record
@@ -50,11 +52,15 @@ class Recorder:
         """Of the latest life that began here; 0 before the first."""
         return read_record(self._directory).last_incarnation
 
-    def has_evaluated(self, version: int) -> bool:
-        """Is the evaluation of this version on record, in all its modes?"""
-        done = read_record(self._directory).evaluations
-        found = {line.mode for line in done if line.version == version}
-        return found >= ({"sampled", "greedy"} if self._recipe.evaluation.greedy else {"sampled"})
+    def settled(self) -> set[int]:
+        """Versions that were evaluated, or of which is known that they never will be."""
+        record, modes = read_record(self._directory), ("sampled", "greedy")
+        wanted = {(s.name, mode) for s in self._recipe.evaluated for mode in modes[: 1 + s.greedy]}
+        parts: dict[int, set[tuple[str, str]]] = defaultdict(set)
+        for line in record.evaluations:
+            parts[line.version].add((line.set, line.mode))
+        evaluated = {version for version, found in parts.items() if found >= wanted}
+        return evaluated | {line.version for line in record.unevaluated}
 
     def life(self, policy: Policy) -> None:
         """A life of the learner begins with this policy."""
@@ -90,9 +96,15 @@ class Recorder:
         metrics.STEPS_SKIPPED.labels(stats.skipped).inc()
 
     def evaluated(self, line: EvaluationLine) -> None:
-        """One finished evaluation."""
+        """One part of a finished evaluation."""
         self._writer.add(line)
-        metrics.HELD_OUT.labels(line.mode).set(line.accuracy)
+        metrics.HELD_OUT.labels(line.set, line.mode).set(line.accuracy)
+        metrics.HELD_OUT_TRUNCATED.labels(line.set, line.mode).set(line.truncated)
+
+    def unevaluated(self, version: int, reason: str) -> None:
+        """A version whose turn it was, and that is not evaluated."""
+        self._writer.add(UnevaluatedLine(version=version, reason=reason))
+        metrics.UNEVALUATED.inc()
 
     def published(self, manifest: WeightsManifest) -> None:
         """One finished publication of weights."""
@@ -133,10 +145,14 @@ class Recorder:
         )
 
     def summary(self, balance: dict[str, int], wall_seconds: float) -> dict[str, Any]:
-        """The run in one line, from what was recorded; also kept as summary.json."""
-        record = read_record(self._directory)
-        sampled = [line for line in record.evaluations if line.mode == "sampled"]
-        first, last = (sampled[0], sampled[-1]) if sampled else (None, None)
+        """The run in one line, from what was recorded; also kept as summary.json.
+
+        What is held out is the first set, sampled; `sets` has them all.
+        """
+        record, recipe = read_record(self._directory), self._recipe
+        sets = {each.name: _sampled(record.evaluations, each.name) for each in recipe.evaluated}
+        evaluated = next(iter(sets.values()), [])
+        first, last = (evaluated[0], evaluated[-1]) if evaluated else (None, None)
         found = {
             "held_out_before": first and first.accuracy,
             "held_out_after": last and last.accuracy,
@@ -144,14 +160,24 @@ class Recorder:
             "steps": len(record.steps),
             "completions": sum(step.completions for step in record.steps),
             "max_staleness": max(map(_staleness, record.steps), default=0),
-            "staleness_bound": self._recipe.learner.max_staleness,
+            "staleness_bound": recipe.learner.max_staleness,
             "tokens_before": first and first.tokens,
             "tokens_after": last and last.tokens,
             "wall_seconds": round(wall_seconds, 1),
             "groups": balance,
+            "sets": {
+                name: {"before": found[0].accuracy, "after": found[-1].accuracy}
+                for name, found in sets.items()
+                if found
+            },
+            "unevaluated": [line.version for line in record.unevaluated],
         }
         write_whole(self._directory / SUMMARY, json.dumps(found) + "\n")
         return found
+
+
+def _sampled(lines: Sequence[EvaluationLine], name: str) -> list[EvaluationLine]:
+    return [line for line in lines if (line.set, line.mode) == (name, "sampled")]
 
 
 def _sample(made: Policy, collected: Collected) -> SampleLine:

@@ -1,4 +1,4 @@
-"""The model's own weights as a policy: what a sampler holds before anything is published."""
+"""A model's weights as a policy, and a policy's as tensors."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from openrs_core.weights import Layout, Snapshot
 from openrs_core.weights import Tensor as Spec
-from services.model.words import to_numpy, words_of
+from services.model.words import from_numpy, to_numpy, words_of
 
 
 def base_policy(model: str, dtype: str) -> Snapshot:
@@ -26,6 +26,16 @@ def base_policy(model: str, dtype: str) -> Snapshot:
             words = words_of(tensor.to(getattr(torch, dtype)).contiguous())
             snapshot.tensor(snapshot.layout.number[name])[:] = to_numpy(words)
     return snapshot
+
+
+def tensors_of(policy: Snapshot) -> dict[str, Tensor]:
+    """A policy's tensors by name, as views of its values."""
+    return {
+        spec.name: from_numpy(policy.tensor(number))
+        .view(getattr(torch, spec.dtype))
+        .reshape(spec.shape)
+        for number, spec in enumerate(policy.layout.tensors)
+    }
 
 
 def _shapes(model: Path) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -107,19 +107,27 @@ def begin(queue: Queue, engine: Engine, weights: Receiver, held: Held) -> bool:
     """Begin a prompt's group, unless its weights are still on their way."""
     taken = held.taken
     prompt = taken.message
+    policy = Policy(prompt.incarnation, prompt.issued_version)
     if taken.times > MOST_DELIVERIES:
         hand_on(queue, taken, given_up(taken))
     elif twin := engine.in_flight.get(prompt.group_id):  # sent again while it was being sampled
         queue.ack("prompts", [twin])
         engine.in_flight[prompt.group_id] = taken
-    elif not is_newer(Policy(prompt.incarnation, prompt.issued_version), weights.in_force):
+    elif prompt.purpose == "eval" and is_over(policy, weights.in_force):
+        queue.ack("prompts", [taken])  # of a life that is over: nobody can answer it, or waits
+    elif not is_newer(policy, weights.in_force):
         hand_on(queue, taken, engine.submit(taken))
     elif time.monotonic() - held.since > HELD_TOO_LONG_SECONDS:
-        policy = f"{prompt.incarnation}:{prompt.issued_version}"
-        queue.refuse(taken, f"policy {policy} did not come in {HELD_TOO_LONG_SECONDS:.0f} s")
+        name = f"{policy.incarnation}:{policy.version}"
+        queue.refuse(taken, f"policy {name} did not come in {HELD_TOO_LONG_SECONDS:.0f} s")
     else:
         return False
     return True
+
+
+def is_over(policy: Policy, in_force: Policy | None) -> bool:
+    """Can samplers no longer answer for this policy, since they have a later one?"""
+    return in_force is not None and is_newer(in_force, policy) and not in_force.is_same(policy)
 
 
 def given_up(taken: Delivery[Prompt]) -> RolloutGroup:

@@ -66,6 +66,7 @@ def still(steps: int) -> list[str]:
     return [
         f"learner.steps={steps}", "learner.lr=0", "learner.spike_factor=0",
         f"learner.checkpoint_every={steps + 1}", "learner.keep_checkpoints=1", "data.held_out=",
+        "evaluation.sets=[]", "evaluation.best=",
     ]  # fmt: skip
 
 

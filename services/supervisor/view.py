@@ -8,7 +8,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from openrs_core.record.lines import EvaluationLine, Line, StepLine, WeightsLine
+from openrs_core.recipe.evaluation import HELD_OUT
+from openrs_core.record.lines import (
+    EvaluationLine,
+    Line,
+    StepLine,
+    UnevaluatedLine,
+    WeightsLine,
+)
 from services.supervisor.live import LiveView, queues
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -30,7 +37,7 @@ class View(LiveView):
 
     def _lines(self, new: Sequence[Line]) -> Iterable[str]:
         for line in new:
-            if isinstance(line, StepLine | EvaluationLine):
+            if isinstance(line, StepLine | EvaluationLine | UnevaluatedLine):
                 yield plain(line, self._steps)
 
     def _picture(self, state: str, depths: Mapping[str, int]) -> RenderableType:
@@ -46,11 +53,9 @@ class View(LiveView):
 
     def _rows(self, depths: Mapping[str, int]) -> list[tuple[str, str]]:
         record = self.record
-        rows = [("queues", queues(depths))]
-        for mode in ("sampled", "greedy"):
-            found = [e.accuracy for e in record.evaluations if e.mode == mode]
-            shown = " → ".join(f"{value:.3f}" for value in found[-6:])
-            rows.append((f"held-out accuracy, {mode}", shown or "waiting for the first evaluation"))
+        rows = [("queues", queues(depths)), *accuracies(record.evaluations)]
+        if record.unevaluated:
+            rows.append(("not evaluated", f"version {record.unevaluated[-1].version}"))
         if not record.steps:
             return rows
         last = record.steps[-1]
@@ -108,12 +113,36 @@ def curve(values: list[float]) -> str:
     return "".join(BARS[int((value - low) * scale)] for value in values)
 
 
-def plain(line: StepLine | EvaluationLine, steps: int) -> str:
+def accuracies(lines: list[EvaluationLine]) -> list[tuple[str, str]]:
+    """The last accuracies of each set and mode, and the standard error of the newest."""
+    if not lines:
+        return [("held-out accuracy", "waiting for the first evaluation")]
+    rows = []
+    for name, mode in dict.fromkeys((line.set, line.mode) for line in lines):
+        found = [line for line in lines if (line.set, line.mode) == (name, mode)]
+        shown = " → ".join(f"{line.accuracy:.3f}" for line in found[-6:])
+        rows.append((f"{_said(name)}, {mode}", f"{shown}{_error(found[-1])}"))
+    return rows
+
+
+def _said(name: str) -> str:
+    """A set's name, as a person reads it."""
+    return "held-out accuracy" if name == HELD_OUT else f"accuracy on {name}"
+
+
+def _error(line: EvaluationLine) -> str:
+    return "" if line.standard_error is None else f" ± {line.standard_error:.3f}"
+
+
+def plain(line: StepLine | EvaluationLine | UnevaluatedLine, steps: int) -> str:
     """One recorded line, for a log."""
+    if isinstance(line, UnevaluatedLine):
+        return f"version {line.version} is not evaluated: {line.reason}"
     if isinstance(line, EvaluationLine):
         return (
-            f"held-out accuracy {line.accuracy:.3f} ({line.mode}, policy {line.version}, "
-            f"{line.problems} problems, {line.tokens:.1f} tokens)"
+            f"{_said(line.set)} {line.accuracy:.3f}{_error(line)} ({line.mode}, policy "
+            f"{line.version}, {line.problems} problems, {line.tokens:.1f} tokens, "
+            f"{line.truncated:.1%} cut off)"
         )
     spent = line.seconds
     return (

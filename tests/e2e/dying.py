@@ -19,7 +19,7 @@ POINTS = {
     "after publishing, before the checkpoint": "services.learner.loop:Learner._checkpoint",
     "mid-checkpoint, optimizer without model":
         "services.learner.trainer.deepspeed:DeepSpeedTrainer.write_model",
-    "mid-checkpoint, written and not renamed": "services.learner.checkpoints:_sync!",
+    "mid-checkpoint, written and not renamed": "services.learner.checkpoints:sync!",
     "after the checkpoint, before the acknowledgement":
         "services.issuing.issuer:Issuer.acknowledge",
     "after the acknowledgement": "services.issuing.issuer:Issuer.acknowledge!",

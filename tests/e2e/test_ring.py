@@ -26,7 +26,7 @@ LONGER = (*SHORT, "learner.steps=30")
 
 SUMMARY = {
     "held_out_before", "held_out_after", "problems", "steps", "completions", "max_staleness",
-    "staleness_bound", "tokens_before", "tokens_after", "wall_seconds",
+    "staleness_bound", "tokens_before", "tokens_after", "wall_seconds", "sets", "unevaluated",
 }  # fmt: skip
 
 
@@ -70,11 +70,25 @@ def test_no_token_is_trained_beyond_the_bound(finished, bound):
     assert run.left_over == []
 
 
-def test_the_first_and_the_last_evaluation_are_of_one_version(finished):
-    found = {(e["version"], e["mode"]): e for e in lines(finished(2).directory, "evaluation")}
-    assert set(found) == {(v, mode) for v in (0, 3, 6) for mode in ("sampled", "greedy")}
-    assert all(found[0, mode]["newest_version"] == 0 for mode in ("sampled", "greedy"))
-    assert all(found[6, mode]["newest_version"] == 6 for mode in ("sampled", "greedy"))
+def test_every_evaluation_is_recorded_with_its_version_or_as_left_out(finished):
+    """A bound of 2 lets the learner come to the next turn while the evaluation before is open."""
+    run = finished(2).directory
+    found = {(e["version"], e["mode"]): e for e in lines(run, "evaluation")}
+    left_out = {line["version"] for line in lines(run, "unevaluated")}
+    versions = {0, 3, 6} - left_out
+    assert {0, 6} <= versions
+    assert set(found) == {(v, mode) for v in versions for mode in ("sampled", "greedy")}
+    assert all((e["problems"], e["completions"]) == (8, 8) for e in found.values())
+
+
+def test_the_best_policy_is_kept_with_its_figure(finished):
+    """Its weights give what was measured: it is a checkpoint's policy, whole, and it loads."""
+    run = finished(2).directory
+    kept = json.loads((run / "checkpoints" / "best" / "evaluation.json").read_text())
+    sampled = [e for e in lines(run, "evaluation") if e["mode"] == "sampled"]
+    best = max(sampled, key=lambda e: (e["accuracy"], -e["version"]))
+    assert kept == best
+    assert AutoModelForCausalLM.from_pretrained(run / "checkpoints" / "best" / "model")
 
 
 def metrics_of(directory, role: str) -> str:
@@ -119,8 +133,9 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
 
 def newest(directory):
     """The newest checkpoint of a run; nothing half-written is beside it."""
-    checkpoints = sorted((directory / "checkpoints").iterdir())
-    assert all(path.name.startswith("step-") for path in checkpoints)
+    found = sorted((directory / "checkpoints").iterdir())
+    checkpoints = [path for path in found if path.name.startswith("step-")]
+    assert [path.name for path in found if path not in checkpoints] in ([], ["best"])
     return checkpoints[-1]
 
 

@@ -11,7 +11,7 @@ from openrs_core.recipe.file import load
 from openrs_core.ring.keys import Keys
 from openrs_core.weights import Publisher, Receiver
 from openrs_core.wire.codec import decode
-from openrs_core.wire.messages import PolicyRun, Prompt, ScoredGroup
+from openrs_core.wire.messages import PolicyRun, Prompt, RolloutGroup, ScoredGroup
 from services.issuing import issuer
 from services.sampler import loop as sampler
 from tests.builders import a_prompt, a_scored_group
@@ -134,3 +134,25 @@ def test_a_stream_entry_with_an_impossible_id_does_not_hide_the_others(queue, cl
     client.xadd(Keys(run_id).stage("prompts"), {"id": b"\xff\xfe"})
     one.publish("prompts", [a_prompt("1.1")])
     assert "1.1" in one.traces()
+
+
+def test_a_prompt_of_an_evaluation_that_no_policy_in_force_can_answer_is_let_go(
+    queue, client, run_id
+):
+    """Its learner's life is over: nobody waits for it, and a later policy must not answer it."""
+    learner, engine, stop = queue("learner"), FakeEngine(), threading.Event()
+    asked = [("old", "eval", 2), ("train", "train", 2), ("now", "eval", 3)]
+    learner.publish("prompts", [a_prompt(n, purpose=p, version=v) for n, p, v in asked])
+    with closing(Publisher(client, run_id, 100)) as publisher:
+        publisher.begin(Policy(1, 3), a_snapshot())
+        with closing(Receiver(client, run_id, "sampler", a_snapshot())) as receiver:
+            receiver.start()
+            arguments = (queue("sampler"), engine, receiver, stop)
+            thread = threading.Thread(target=sampler.run, args=arguments)
+            thread.start()
+            wait_until(lambda: learner.depth("prompts") == 0, "no prompt left")
+            stop.set()
+            thread.join()
+    sampled = queue("scorer").read("rollouts", RolloutGroup, 9)
+    assert {delivery.message.prompt.group_id for delivery in sampled} == {"train", "now"}
+    assert letters(client, run_id) == []

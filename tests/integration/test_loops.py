@@ -19,6 +19,7 @@ from tests.builders import a_group, a_prompt, a_scored_group
 from tests.conftest import wait_until
 from tests.fakes import FakeEngine, FakeVerifiers
 from tests.gate import an_admission, collect
+from tests.learner import answered
 from tests.weights import a_snapshot
 
 pytestmark = pytest.mark.redis
@@ -238,10 +239,7 @@ def answer(queue, prompts, *, rewards=(1.0, 0.0)):
     worker = queue("worker")
     taken = worker.read("prompts", Prompt, prompts)
     for delivery in taken:
-        group = a_scored_group(
-            delivery.message, rewards=rewards, version=delivery.message.issued_version
-        )
-        worker.forward(delivery, "scored", group)
+        worker.forward(delivery, "scored", answered(delivery.message, *rewards))
     return [delivery.message for delivery in taken]
 
 
@@ -342,17 +340,17 @@ def test_an_evaluation_of_an_earlier_life_is_dropped_when_it_comes_back(queue):
     evaluations, reached = later._evaluation, Policy(2, 0)
     for gate, policy, reward in ((earlier, NOW, 0.0), (later, reached, 1.0)):
         gate._evaluation.begin(policy, now=0.0)
-        gate.issuer.issue(gate._evaluation.next_prompts(alone=True))
+        gate.issuer.issue(gate._evaluation.next_prompts(policy, None))
         if gate is later:
             later.read(reached, 1.0)  # what the earlier life asked for
             assert queue().depth("scored") == 0
-            assert (evaluations.pending, evaluations.finished()) == (True, [])
+            assert (evaluations.policy, evaluations.finished()) == (reached, [])
         asked = answer(queue, 9, rewards=[reward])
         assert {prompt.purpose for prompt in asked} == {"eval"}
     later.read(reached, 1.0)
     found = [(line.mode, line.accuracy) for line in evaluations.finished()]
     assert found == [("sampled", 1.0), ("greedy", 1.0)]
-    assert not evaluations.pending
+    assert evaluations.policy is None
 
 
 def sent_again(admission, queue, policy=NOW):

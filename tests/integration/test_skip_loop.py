@@ -48,7 +48,7 @@ def test_a_skipped_step_makes_no_version_and_its_groups_end_as_failed(
     learner = a_skipping_learner(queue, tmp_path, *norms, staleness=staleness)
     learner.run()
     assert learner.reached == Policy(1, 8)
-    assert learner.publisher.versions == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert learner.outlet.publisher.versions == [1, 2, 3, 4, 5, 6, 7, 8]
     balance = learner.admission.ledger.balance()
     assert (balance["trained"], balance["failed"]) == (16, 4)
     assert [line["version"] for line in lines(tmp_path, "step")] == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -99,6 +99,6 @@ def test_a_sampler_of_another_model_ends_the_run_before_anything_is_kept(queue, 
     with pytest.raises(RunError, match="do not compute the same model"):
         learner.run()
     assert len(learner.trainer.batches) == 1
-    assert learner.publisher.versions == []
+    assert learner.outlet.publisher.versions == []
     assert lines(tmp_path, "step") == []
     assert learner.checkpoints.newest() is None

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from openrs_core.weights import Layout
 from services.learner.trainer.difference import Difference, changed_on_device, spec
+from services.model.weights import tensors_of
 from tests.weights import difference, pairs
 
 
@@ -57,3 +58,30 @@ def test_a_change_does_not_move_with_the_weights():
     tensors["a"] += 1.0
     assert sparse.parts[0].values.view("<f4").tolist() == [1.0]
     assert set(dense.parts[0].values.view("<f4").tolist()) == {1.0, 2.0}
+
+
+def test_the_change_of_several_steps_leads_from_the_last_published_policy_to_the_newest():
+    """What was withheld is published in one go."""
+    tensors = {"a": torch.randn(300), "b": torch.randn(20, 30)}
+    tracked = Difference(Layout(spec(n, t, t.shape) for n, t in tensors.items()))
+    snapshot = tracked.begin(tensors.items())
+    for _step in range(3):
+        for tensor in tensors.values():
+            tensor += (torch.rand(tensor.shape) < 0.02).float()
+    snapshot.apply(tracked.take(tensors.items()))
+    fresh = Difference(snapshot.layout).begin(tensors.items())
+    assert snapshot.digest() == fresh.digest()
+    assert not tracked.take(tensors.items()).parts
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_published_policy_is_written_as_the_tensors_it_was_made_of(dtype):
+    tensors = {"b": torch.randn(4, 5).to(dtype), "a": torch.randn(7).to(dtype)}
+    snapshot = Difference(Layout(spec(n, t, t.shape) for n, t in tensors.items())).begin(
+        tensors.items()
+    )
+    found = tensors_of(snapshot)
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == dtype
+        assert torch.equal(found[name], tensor)

@@ -62,7 +62,7 @@ def run(tmp_path):
     keep_recipe(directory, recipe("evaluation.temperature=0.6"))
     lines = [LifeLine(incarnation=1, version=0), an_evaluation(0, accuracy=0.25, problems=32)]
     lines += [a_step(version) for version in (1, 2, 3)]
-    lines += [an_evaluation(3, accuracy=0.75, problems=32)]
+    lines += [an_evaluation(3, problems=32)]
     (directory / METRICS).write_text("".join(map(written, lines)))
     for version in (2, 3):
         write_checkpoint(

@@ -8,6 +8,7 @@ from openrs_core.ledger import Policy
 from openrs_core.wire.messages import PolicyRun, ScoredGroup
 from services.issuing.intake import fault
 from services.sampler.limits import Limits
+from services.sampler.loop import is_over
 from tests.builders import a_prompt, a_scored_group
 
 NOW = Policy(2, 5)
@@ -60,6 +61,41 @@ def test_a_policy_that_cannot_have_been_published_is_refused(incarnation, versio
     assert fault(made_by(incarnation, version), ISSUED, NOW, 100) == said
 
 
+@pytest.mark.parametrize("made_by", [(1, 3), (1, 5), (2, 3)])
+def test_what_another_policy_made_of_an_evaluation_is_refused(made_by):
+    """Of the training it may be of any policy that was published."""
+    incarnation, version = made_by
+    runs = (
+        PolicyRun(incarnation=1, version=4, count=1),
+        PolicyRun(incarnation=incarnation, version=version, count=1),
+    )
+    for purpose, said in (
+        ("train", ""),
+        ("eval", f"policy {incarnation}:{version} made tokens of an evaluation of policy 1:4"),
+    ):
+        issued = a_prompt(purpose=purpose, version=4)
+        group = a_scored_group(issued)
+        drawn = tuple(replace(each, policies=runs) for each in group.rollout.completions)
+        group = replace(group, rollout=replace(group.rollout, completions=drawn))
+        assert fault(group, issued, NOW, 100) == said
+
+
+@pytest.mark.parametrize("made_by", [(1, 0), (2, 0)])
+def test_the_base_model_is_the_same_in_every_life(made_by):
+    """So an evaluation of it alone goes on after a restart."""
+    issued, (incarnation, version) = a_prompt(purpose="eval"), made_by
+    group = a_scored_group(issued)
+    run = PolicyRun(incarnation=incarnation, version=version, count=2)
+    drawn = tuple(replace(each, policies=(run,)) for each in group.rollout.completions)
+    group = replace(group, rollout=replace(group.rollout, completions=drawn))
+    assert fault(group, issued, NOW, 100) == ""
+
+
+def test_what_its_own_policy_made_of_an_evaluation_is_taken():
+    issued = a_prompt(purpose="eval", version=4)
+    assert fault(a_scored_group(issued, version=4), issued, NOW, 100) == ""
+
+
 def test_a_token_outside_the_vocabulary_is_refused():
     assert fault(changed(token_ids=(4, 99)), ISSUED, NOW, 100) == ""
     assert "token 100" in fault(changed(token_ids=(4, 100)), ISSUED, NOW, 100)
@@ -87,3 +123,18 @@ LIMITS = Limits(sequences=4, tokens=20, vocabulary=100)
 )
 def test_a_sampler_says_what_it_cannot_do(prompt, said):
     assert LIMITS.refusal(prompt) == said
+
+
+@pytest.mark.parametrize(
+    ("asked", "in_force", "over"),
+    [
+        (Policy(1, 4), Policy(1, 4), False),
+        (Policy(1, 4), Policy(1, 3), False),
+        (Policy(1, 4), Policy(1, 5), True),
+        (Policy(1, 4), Policy(2, 4), True),
+        (Policy(1, 0), Policy(2, 0), False),
+        (Policy(1, 4), None, False),
+    ],
+)
+def test_a_sampler_knows_which_evaluations_it_can_no_longer_answer(asked, in_force, over):
+    assert is_over(asked, in_force) is over

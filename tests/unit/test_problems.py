@@ -120,7 +120,7 @@ def test_problems_that_are_too_long_are_left_out_before_the_first_are_chosen(tmp
     rows = [a_row(0, problem="x" * 100), a_row(1), a_row(2, problem="y" * 65), a_row(3)]
     path = write(tmp_path / "held_out.jsonl", *rows)
     recipe = a_data_recipe(write(tmp_path / "t.jsonl", a_row(9)), held_out=path)
-    found = load_data(recipe, CharacterTokenizer()).held_out
+    found = load_data(recipe, CharacterTokenizer()).held_out["held_out"]
     assert [problem.text for problem in found.first(2)] == ["1+1?", "3+1?"]
     assert found.too_long == 2
     assert "2 problems after" in caplog.text
@@ -246,12 +246,12 @@ def test_problems_that_are_trained_on_and_held_out_are_refused(tmp_path):
         load_data(recipe, CharacterTokenizer())
     assert "rows 2, 3 of data.train" in str(e.value)
     write(tmp_path / "held_out.jsonl", *theirs[:2])
-    assert len(load_data(recipe, CharacterTokenizer()).held_out) == 2
+    assert len(load_data(recipe, CharacterTokenizer()).held_out["held_out"]) == 2
 
 
 def test_the_toys_problems_are_read_too_and_share_none():
     found = load_data(load(TOY), CharacterTokenizer())
-    assert (len(found.train), len(found.held_out)) == (8192, 1024)
+    assert (len(found.train), len(found.held_out["held_out"])) == (8192, 1024)
 
 
 @pytest.mark.parametrize(

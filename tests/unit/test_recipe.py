@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openrs_core.errors import RecipeError
-from openrs_core.recipe.file import differences, load, parse
+from openrs_core.recipe.file import differences, load, load_any, parse
 from openrs_core.recipe.training import TrainingRecipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
@@ -14,7 +14,7 @@ TOY = Path(__file__).parents[2] / "recipes" / "toy.toml"
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_shipped_recipe_parses(path):
-    assert load(path).name == path.stem
+    assert load_any(path).name == path.stem
 
 
 def test_there_are_recipes_to_parse():
@@ -36,7 +36,14 @@ def test_there_are_recipes_to_parse():
         ("sampler.max_sequences=4", "learner.group_size = 8"),
         ("sampler.max_tokens=100000", "learner.tokens_per_micro_batch is"),
         ("evaluation.samples=1000", "evaluation.samples is 1000, more than a sampler takes"),
-        ("evaluation.max_tokens=1000", "evaluation.max_tokens is 1000, longer than the model"),
+        ("evaluation.best=aime", "evaluation.best is 'aime', which is no set of the evaluation"),
+        (
+            "evaluation.sets=[{name='a', smples=1}]",
+            "evaluation.sets.0.smples is no key of a recipe",
+        ),
+        ("evaluation.sets=[{source='toy'}]", "evaluation.sets.0.name is missing; add it"),
+        ("evaluation.sets=[{name='a'}, {name='a'}]", "two sets are called 'a'"),
+        ("evaluation.sets=[{name='a', samples=1000}]", "evaluation.sets.0.samples is 1000, more"),
         ("learner.group_size=2000", "learner.group_size is 2000"),
         ("scorer.weights.format=1e9", "scorer.weights.format is"),
         ("algorithm.top_entropy_share=0", "algorithm.top_entropy_share is 0"),

@@ -16,6 +16,7 @@ from openrs_core.record.lines import (
     SkippedLine,
     Spent,
     StepLine,
+    UnevaluatedLine,
     WeightsLine,
     read,
     written,
@@ -23,7 +24,7 @@ from openrs_core.record.lines import (
 from openrs_core.record.reader import RecordReader, read_record
 from openrs_core.record.writer import RecordWriter
 from openrs_core.wire.messages import Form, Verdict
-from tests.builders import a_step
+from tests.builders import a_step, an_evaluation
 
 NUMBERS = st.integers(0, 2**53 - 1)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -59,7 +60,8 @@ ANY_LINE = st.one_of(
     lines_of(LifeLine),
     lines_of(StepLine),
     lines_of(SkippedLine, loss=st.none() | FINITE, grad_norm=st.none() | FINITE),
-    lines_of(EvaluationLine, mode=st.sampled_from(["sampled", "greedy"])),
+    lines_of(EvaluationLine, mode=st.sampled_from(["sampled", "greedy"]), standard_error=MAYBE),
+    lines_of(UnevaluatedLine),
     lines_of(WeightsLine, form=st.sampled_from(Form.__args__), seconds=FINITE),
 )
 
@@ -79,8 +81,9 @@ KEYS = {
     "log_ratio_mean log_ratio_max ratio_max clipped clipped_positive clipped_negative outside ess "
     "tokens scored seconds groups",
     SkippedLine: "kind time version incarnation reason loss grad_norm groups",
-    EvaluationLine: "kind time version mode accuracy tokens problems completions unverified "
-    "newest_version",
+    EvaluationLine: "kind time version incarnation set mode accuracy standard_error truncated "
+    "unverified failed tokens problems too_long completions temperature top_p max_tokens",
+    UnevaluatedLine: "kind time version reason",
     WeightsLine: "kind time version incarnation form size whole_size values seconds",
 }
 """As docs/operations.md lists them."""
@@ -155,19 +158,21 @@ def test_steps_that_a_later_life_made_void_are_dropped(tmp_path):
 def test_evaluations_of_policies_that_a_later_life_made_void_are_dropped(tmp_path):
     """Else the present policy of that version would pass for evaluated."""
     record = RecordWriter(tmp_path)
-    for line in (LifeLine(incarnation=1, version=0), evaluated(0), evaluated(20), evaluated(40)):
+    for line in (LifeLine(incarnation=1, version=0), *map(an_evaluation, (0, 20, 40))):
         record.add(line)
     record.add(LifeLine(incarnation=2, version=20))
     assert [line.version for line in read_record(tmp_path).evaluations] == [0, 20]
-    record.add(evaluated(40))
+    record.add(an_evaluation(40))
     assert [line.version for line in read_record(tmp_path).evaluations] == [0, 20, 40]
 
 
-def evaluated(version: int) -> EvaluationLine:
-    return EvaluationLine(
-        version=version, mode="sampled", accuracy=0.5, tokens=3.0, problems=1, completions=1,
-        unverified=0, newest_version=version,
-    )  # fmt: skip
+def test_what_was_passed_over_is_void_with_its_version(tmp_path):
+    """The present policy of that version may be evaluated after all."""
+    record = RecordWriter(tmp_path)
+    for version in (10, 30):
+        record.add(UnevaluatedLine(version=version, reason="it was too early"))
+    record.add(LifeLine(incarnation=2, version=20))
+    assert [line.version for line in read_record(tmp_path).unevaluated] == [10]
 
 
 def test_a_reader_that_follows_drops_them_as_well(tmp_path):

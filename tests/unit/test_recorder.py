@@ -14,7 +14,7 @@ from services.learner.algorithm.outcome import outcome
 from services.learner.algorithm.schedule import learning_rate
 from services.learner.algorithm.scored import Tally
 from services.learner.recorder import Recorder
-from tests.builders import a_judged_group, step_stats
+from tests.builders import a_judged_group, an_evaluation, step_stats
 
 RECIPE = load(Path(__file__).parents[2] / "recipes" / "toy.toml", ["learner.warmup_steps=10"])
 MADE = Policy(1, 3)
@@ -59,3 +59,46 @@ def test_prometheus_is_shown_what_came_back_all_of_it(tmp_path, recorded):
     assert shown("openrs_learner_scored_accuracy") == 0.75
     assert shown("openrs_learner_groups_scored_total", {"outcome": "all_right"}) >= 1
     assert shown("openrs_learner_verdicts_total", {"verdict": "error"}) >= 1
+
+
+SETS = ["evaluation.sets=[{name='easy'}, {name='hard', greedy=false}]"]
+
+
+def a_recorder(directory: Path) -> Recorder:
+    """Of two sets: three parts to every evaluation."""
+    return Recorder(directory, load(Path(__file__).parents[2] / "recipes" / "toy.toml", SETS))
+
+
+def test_a_version_is_evaluated_when_every_part_of_it_is_on_record(tmp_path):
+    recorder = a_recorder(tmp_path)
+    for name, mode in (("easy", "sampled"), ("easy", "greedy"), ("hard", "sampled")):
+        assert recorder.settled() == set()
+        recorder.evaluated(an_evaluation(20, set=name, mode=mode))
+    assert recorder.settled() == {20}
+    recorder.unevaluated(40, "its weights are gone")
+    assert recorder.settled() == {20, 40}
+
+
+def test_prometheus_is_shown_each_set_by_itself(tmp_path):
+    recorder = a_recorder(tmp_path)
+    for name, accuracy, truncated in (("easy", 0.75, 0.0), ("hard", 0.25, 0.5)):
+        recorder.evaluated(an_evaluation(20, set=name, accuracy=accuracy, truncated=truncated))
+    for name, accuracy, truncated in (("easy", 0.75, 0.0), ("hard", 0.25, 0.5)):
+        labels, shown = {"set": name, "mode": "sampled"}, REGISTRY.get_sample_value
+        assert shown("openrs_learner_held_out_accuracy", labels) == accuracy
+        assert shown("openrs_learner_held_out_truncated_ratio", labels) == truncated
+
+
+def test_the_summary_has_the_first_set_and_all_of_them_by_name(tmp_path):
+    recorder = a_recorder(tmp_path)
+    for version, name, accuracy in ((0, "hard", 0.1), (0, "easy", 0.25), (60, "easy", 0.5)):
+        recorder.evaluated(an_evaluation(version, set=name, accuracy=accuracy))
+    recorder.evaluated(an_evaluation(60, set="easy", mode="greedy", accuracy=0.9))
+    recorder.unevaluated(20, "it was too early")
+    found = recorder.summary({"issued": 0}, wall_seconds=1.0)
+    assert (found["held_out_before"], found["held_out_after"]) == (0.25, 0.5)
+    assert found["sets"] == {
+        "easy": {"before": 0.25, "after": 0.5},
+        "hard": {"before": 0.1, "after": 0.1},
+    }
+    assert found["unevaluated"] == [20]

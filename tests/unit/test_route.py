@@ -17,6 +17,12 @@ def test_a_sampler_follows_delta_by_delta():
     assert named(find_route(line, "d1", Policy(1, 1))) == [("delta", 2), ("delta", 3)]
 
 
+def test_versions_that_were_never_published_are_no_gap():
+    """A delta names the weights it begins with, not the version before."""
+    line = [a_manifest(0, "named"), a_manifest(1), a_manifest(4, base="d1", payload=2)]
+    assert named(find_route(line, "d0", Policy(1, 0))) == [("delta", 1), ("delta", 4)]
+
+
 def test_nothing_is_to_be_done_when_the_newest_is_in_force():
     assert find_route([a_manifest(0, "named"), a_manifest(1)], "d1", Policy(1, 1)) == []
     assert find_route([], "d1", None) == []

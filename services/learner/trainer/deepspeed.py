@@ -33,6 +33,7 @@ from services.learner.trainer.own_forward import refuse_other_forward
 from services.learner.trainer.policy_network import PolicyNetwork, load_policy_network
 from services.learner.trainer.reference import Reference
 from services.learner.trainer.totals import Totals
+from services.model.weights import tensors_of
 
 
 class DeepSpeedTrainer:
@@ -124,14 +125,21 @@ class DeepSpeedTrainer:
     def write_model(self, directory: Path) -> None:
         """A plain Hugging Face directory, without the tokenizer (rank 0)."""
         self._tell({"do": "gather"})
-        tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in self._named()}
-        config = self._engine.module.model.config
+        self._write(
+            {name: tensor.cpu().contiguous().clone() for name, tensor in self._named()}, directory
+        )
+
+    def write_policy(self, policy: Snapshot, directory: Path) -> None:
+        """The same of a policy that was published (rank 0, by itself)."""
+        self._write(tensors_of(policy), directory)
+
+    def _write(self, tensors: dict[str, Tensor], directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(
             tensors, directory / "model.safetensors", metadata={"format": "pt"}
         )
         (directory / "model.safetensors").chmod(0o644)  # like its neighbours, to be shared
-        config.save_pretrained(directory)
+        self._engine.module.model.config.save_pretrained(directory)
 
     # --- every rank ------------------------------------------------------------------------
 
