@@ -35,6 +35,9 @@ Benchmarks = Annotated[
 Samples = Annotated[
     int | None, typer.Option(min=1, help="Completions of each problem; default: the protocol's.")
 ]
+Problems = Annotated[
+    int, typer.Option(min=0, help="How many problems of each benchmark, the first ones; 0: all.")
+]
 Protocol = Annotated[
     Literal["ours", "paper"] | None,
     typer.Option(help="Prompt and sampling: ours (avg@32, the default), or the paper's."),
@@ -74,6 +77,7 @@ def eval(
     model: Model = None,
     benchmarks: Benchmarks = SIX,
     samples: Samples = None,
+    problems: Problems = 0,
     protocol: Protocol = None,
     recipe: AsRecipe = None,
     scoring: Scoring = "openrs",
@@ -102,7 +106,8 @@ def eval(
     )  # fmt: skip
     request = Request(
         model=model, runs=runs, benchmarks=benchmarks.split(","), data_dir=data_directory,
-        protocol=protocol, recipe=recipe, samples=samples, max_tokens=max_tokens, scoring=scoring,
+        protocol=protocol, recipe=recipe, samples=samples, problems=problems,
+        max_tokens=max_tokens, scoring=scoring,
         allow_failed=allow_failed, dollars_per_hour=dollars,
     )  # fmt: skip
     sys.exit(main(request, overrides or [], plan))
