@@ -62,6 +62,10 @@ DataDirectory = Annotated[
 AllowFailed = Annotated[
     bool, typer.Option("--allow-failed", help="Leave out problems that cannot be sampled.")
 ]
+Inspect = Annotated[
+    bool,
+    typer.Option("--inspect", help="Also write logs for Inspect's viewer (extra `inspect`)."),
+]
 Dollars = Annotated[
     float,
     typer.Option("--dollars-per-hour", min=0, help="Price of this machine, to say what it cost."),
@@ -86,6 +90,7 @@ def eval(
     data_directory: DataDirectory = None,
     allow_failed: AllowFailed = False,
     dollars: Dollars = 0.0,
+    inspect: Inspect = False,
     run: Name = None,
     evals: Evaluations = Path("evals"),
     runs: RunsDirectory = Path("runs"),
@@ -111,7 +116,7 @@ def eval(
         max_tokens=max_tokens, scoring=scoring,
         allow_failed=allow_failed, dollars_per_hour=dollars,
     )  # fmt: skip
-    sys.exit(main(request, overrides or [], plan))
+    sys.exit(main(request, overrides or [], plan, inspect=inspect))
 
 
 def compare(
