@@ -97,6 +97,10 @@ bench-scorer: install        ## what the scorer's loop costs beside its verifier
 bench-heap: install          ## does the learner's memory grow because something is never freed?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_heap.py
 
+.PHONY: bench-evaluation
+bench-evaluation: install    ## what evaluating costs while training goes on; DRIFTING=a checkout of an older openrs
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_evaluation.py $(if $(DRIFTING),--drifting $(DRIFTING))
+
 .PHONY: study
 NAME ?= all
 study: install               ## what a choice of learning does: NAME=staleness, stabilisers, shapes, experiments or all
