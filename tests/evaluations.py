@@ -22,7 +22,7 @@ def a_row(**values: Any) -> Sample:
     row = {
         "set": "toy", "problem_id": "toy/0", "sample": 0, "seed": 0, "correct": True,
         "harness_correct": None, "verdict": "correct", "answer": "4", "tokens": 10,
-        "truncated": False, "logprob": -2.5, "text": "so \\boxed{4}",
+        "truncated": False, "text": "so \\boxed{4}",
     }  # fmt: skip
     return Sample(**{**row, **values})
 

@@ -39,6 +39,5 @@ def _row(share: Share, number: int, prompt: Prompt, completion: Completion, scor
         answer=last_box(completion.text),
         tokens=len(completion.token_ids),
         truncated=completion.finish_reason == "length",
-        logprob=round(sum(completion.behaviour_logprobs), 4),
         text=completion.text,
     )

@@ -23,7 +23,7 @@ class Sample:
     Example:
         Sample(set="aime24", problem_id="aime24/60", sample=3, seed=3, correct=False,
                harness_correct=True, verdict="incorrect", answer="204.0", tokens=8120,
-               truncated=False, logprob=-2210.5, text="Let x be ...")
+               truncated=False, text="Let x be ...")
         # the two scorings differ
     """
 
@@ -44,8 +44,6 @@ class Sample:
     """Of the completion, with the one that ends it."""
     truncated: bool
     """It reached `max_tokens`."""
-    logprob: float
-    """Sum over its tokens of log probability, nats, at the sampling temperature."""
     text: str
 
 
@@ -106,7 +104,7 @@ def _schema() -> Any:
     kinds = {
         "set": text, "problem_id": text, "sample": count, "seed": count, "correct": flag,
         "harness_correct": flag, "verdict": text, "answer": text, "tokens": count,
-        "truncated": flag, "logprob": pa.float64(), "text": text,
+        "truncated": flag, "text": text,
     }  # fmt: skip
     may_lack = {"seed", "harness_correct", "answer"}
     return pa.schema([pa.field(n, kind, nullable=n in may_lack) for n, kind in kinds.items()])

@@ -29,7 +29,9 @@ def main(request: Request, overrides: Sequence[str], plan: Plan) -> int:
         sys.stderr.write((directory / REPORT).read_text() + f"\ndirectory: {directory}\n")
         sys.stdout.write(_line(read_result(directory), directory) + "\n")
     elif code == EXIT_STOPPED:
-        sys.stderr.write(f"stopped; `openrs eval --run {directory.name} --resume` goes on\n")
+        sys.stderr.write(
+            f"stopped; `openrs eval --run {directory.name} --evals {plan.runs} --resume` goes on\n"
+        )
     return code
 
 
