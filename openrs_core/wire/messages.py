@@ -93,7 +93,8 @@ class Prompt:
     """The life of the learner that issued it."""
 
     issued_version: Count
-    """Newest policy version published when it was issued: no older one may sample it."""
+    """Newest policy version published when it was issued: no older one may sample it, and for an
+    evaluation no newer one."""
 
     issued_at: Finite
     """Unix time, seconds."""
