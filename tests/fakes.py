@@ -80,3 +80,13 @@ class FakeTokenizer:
 
     def save_pretrained(self, save_directory: Path) -> None:
         (save_directory / "tokenizer.json").write_text("{}")
+
+
+class FakeTemplate:
+    """One token per character; remembers the last text that was rendered."""
+
+    asked = ""
+
+    def apply_chat_template(self, conversation, *, tokenize, **_options):
+        self.asked = "".join(message["content"] for message in conversation)
+        return [ord(character) for character in self.asked] if tokenize else self.asked

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from openrs_core.recipe.file import flat
-from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.recipe.ring import RingRecipe
 
 Origin = Literal["default", "preset", "recipe", "--set"]
 
@@ -26,7 +26,7 @@ class Explained:
 
 
 def explain(
-    recipe: TrainingRecipe,
+    recipe: RingRecipe,
     table: Mapping[str, Any],
     overrides: Iterable[str] = (),
     preset: Mapping[str, Any] | None = None,
@@ -57,7 +57,7 @@ def _origin(key: str, said: list[tuple[Origin, set[str]]]) -> Origin:
     return next((origin for origin, keys in said if not names.isdisjoint(keys)), "default")
 
 
-def _description(recipe: TrainingRecipe, key: str) -> str:
+def _description(recipe: RingRecipe, key: str) -> str:
     """Of the key, or of the innermost one that holds it: `scorer.weights` for its entries."""
     section: Any = recipe
     found = ""

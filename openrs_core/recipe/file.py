@@ -13,18 +13,22 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from openrs_core.errors import RecipeError
+from openrs_core.recipe.curate import CurateRecipe
 from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.recipe.ring import RingRecipe
 from openrs_core.recipe.training import TrainingRecipe
 
 R = TypeVar("R", bound=RingRecipe)
 
-KINDS: Mapping[str, type[RingRecipe]] = {"learner": TrainingRecipe, "eval": EvalRecipe}
+KINDS: Mapping[str, type[RingRecipe]] = {
+    "learner": TrainingRecipe, "eval": EvalRecipe, "curate": CurateRecipe,
+}  # fmt: skip
 """Kinds of recipes, by the section that only they have."""
 
 COMMANDS: Mapping[type[RingRecipe], str] = {
     TrainingRecipe: "openrs up",
     EvalRecipe: "openrs eval",
+    CurateRecipe: "openrs curate",
 }
 """Which command each is for."""
 

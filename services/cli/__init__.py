@@ -1,8 +1,8 @@
 """The `openrs` command: thin, and light until a command runs (no torch, no vllm for --help).
 
-A file per group of commands: `ring` starts processes, `measure` measures models, `look` shows,
-`files` makes files; `options` holds what several commands take. A command imports its service when
-it runs.
+A file per group of commands: `ring` starts processes, `measure` measures models, `data` makes data
+sets, `look` shows, `files` makes files; `options` holds what several commands take. A command
+imports its service when it runs.
 """
 
 import sys
@@ -15,11 +15,12 @@ from openrs_core import __version__
 from openrs_core.errors import UserError
 from openrs_core.lifecycle import EXIT_FORCED, EXIT_USER
 from openrs_core.ring.address import refusal
-from services.cli import files, look, measure, ring
+from services.cli import data, files, look, measure, ring
 
 COMMANDS = (
-    ring.up, measure.eval, ring.drift, ring.sampler, ring.scorer, ring.learner, ring.evaluator,
-    look.config, files.toy, look.weights, files.export,
+    ring.up, measure.eval, data.curate, ring.drift, ring.sampler, ring.scorer, ring.learner,
+    ring.evaluator, ring.curator,
+    measure.compare, look.config, files.toy, look.weights, files.export,
 )  # fmt: skip
 """In the order in which `--help` lists them; `dead`, a group, comes last."""
 

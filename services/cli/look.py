@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from openrs_core.recipe.file import load
+from openrs_core.recipe.file import load_any
 from services.cli.options import (
     AsJson,
     Last,
@@ -36,7 +36,7 @@ def config(
 
         typer.echo(show(recipe, overrides or [], as_json=as_json))
     else:
-        typer.echo(load(recipe, overrides or []).model_dump_json(indent=2))
+        typer.echo(load_any(recipe, overrides or []).model_dump_json(indent=2))
 
 
 def weights(

@@ -1,4 +1,4 @@
-"""Commands that measure models: `eval`."""
+"""Commands that measure models: `eval`, `compare`."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from services.cli.options import (
+    AsJson,
     Overrides,
     Restarts,
     Resume,
@@ -106,3 +107,26 @@ def eval(
         allow_failed=allow_failed, dollars_per_hour=dollars,
     )  # fmt: skip
     sys.exit(main(request, overrides or [], plan))
+
+
+def compare(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="REFERENCE OTHER...",
+            help="Directories of evaluations, or their result.json; the first is the reference.",
+        ),
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="SET", help="Compare this set; may be given several times."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw the differences into this PNG.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether evaluations differ, problem by problem, or by how much they would have to."""
+    from services.evaluator.compare import compare as compared
+
+    typer.echo(compared(results, only=only or [], as_json=as_json, picture=picture))

@@ -10,6 +10,7 @@ import typer
 
 from openrs_core import log
 from openrs_core.lifecycle import Settings
+from openrs_core.recipe.curate import CurateRecipe
 from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.recipe.file import load, load_any, load_as
 from services.cli.options import (
@@ -156,6 +157,23 @@ def evaluator(
 
     settings = _settings(run, "evaluator", redis, metrics_port, metrics_address, log_format)
     main(load_as(EvalRecipe, recipe, overrides or []), settings, runs)
+
+
+def curator(
+    recipe: RecipePath,
+    run: Run,
+    redis: RedisUrl = LOCAL_REDIS,
+    runs: RunsDirectory = Path("curated"),
+    metrics_port: MetricsPort = None,
+    metrics_address: MetricsAddress = "127.0.0.1",
+    log_format: LogFormat = "plain",
+    overrides: Overrides = None,
+) -> None:
+    """Sift and ask for a data set, as `curate` does, by hand; one per data set."""
+    from services.curator.main import main
+
+    settings = _settings(run, "curator", redis, metrics_port, metrics_address, log_format)
+    main(load_as(CurateRecipe, recipe, overrides or []), settings, runs)
 
 
 def _settings(

@@ -9,12 +9,8 @@ docs/curation.md.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-Rule = Literal[
-    "short", "long", "several_parts", "several_questions", "proof", "figure", "link",
-    "multiple_choice", "not_english", "markup",
-]  # fmt: skip
+from openrs_core.recipe.curate import Rule
 
 REASONS: dict[Rule, str] = {
     "short": "it is too short",

@@ -59,6 +59,11 @@ class LeftOut:
             )
         self._rows[reason].append(number)
 
+    @property
+    def reasons(self) -> dict[str, list[int]]:
+        """The numbers of the rows, by reason, as they were met."""
+        return dict(self._rows)
+
     def __str__(self) -> str:
         """How many, which, and why: `2: there is no answer (rows 3, 17)`."""
         most = sorted(self._rows.items(), key=lambda item: -len(item[1]))[:MOST_REASONS]
@@ -72,25 +77,30 @@ def listed(rows: list[int]) -> str:
     return f"row{'s' if len(rows) > 1 else ''} {first}{more}"
 
 
-def usable(rows: Iterable[Numbered], data: PromptSection, left_out: LeftOut) -> Iterator[Row]:
-    """The rows that hold a problem and an answer; the others are left out."""
+def usable(
+    rows: Iterable[Numbered], data: PromptSection, left_out: LeftOut, section: str = "data"
+) -> Iterator[Row]:
+    """The rows that hold a problem and an answer; the others are left out.
+
+    `section`: where a recipe names the columns.
+    """
     for number, columns in rows:
         if isinstance(columns, Unreadable):
             found: Row | str = columns.reason
         else:
-            found = _row(number, columns, data)
+            found = _row(number, columns, data, section)
         if isinstance(found, Row):
             yield found
         else:
             left_out.add(number, found)
 
 
-def _row(number: int, columns: Columns, data: PromptSection) -> Row | str:
+def _row(number: int, columns: Columns, data: PromptSection, section: str) -> Row | str:
     """The row, or why it cannot be used."""
     for key, field in (("problem_field", data.problem_field), ("answer_field", data.answer_field)):
         if field not in columns:
             there = ", ".join(map(str, columns))[:200]
-            return f"there is no column {field!r} (there are: {there}; set data.{key})"
+            return f"there is no column {field!r} (there are: {there}; set {section}.{key})"
     problem = _text(columns[data.problem_field])
     answer = _reference(_text(columns[data.answer_field]))
     fault = _fault("problem", problem, MAX_PROBLEM) or _fault("answer", answer, LONGEST)

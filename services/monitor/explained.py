@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from openrs_core.recipe.explain import Explained, explain
-from openrs_core.recipe.file import load, read_table
+from openrs_core.recipe.file import load_any, read_table
 from openrs_core.recipe.presets import PRESETS
+from openrs_core.recipe.training import TrainingRecipe
 
 
 def show(path: Path, overrides: Sequence[str], *, as_json: bool) -> str:
@@ -23,8 +24,9 @@ def show(path: Path, overrides: Sequence[str], *, as_json: bool) -> str:
     Raises:
         RecipeError: it is none.
     """
-    recipe = load(path, overrides)
-    found = explain(recipe, read_table(path), overrides, PRESETS.get(recipe.preset))
+    recipe = load_any(path, overrides)
+    preset = recipe.preset if isinstance(recipe, TrainingRecipe) else ""
+    found = explain(recipe, read_table(path), overrides, PRESETS.get(preset))
     if as_json:
         return json.dumps([asdict(each) for each in found], indent=2)
     console = Console()

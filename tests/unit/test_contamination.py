@@ -6,8 +6,8 @@ import pytest
 
 from services.curator.contamination import Benchmarks
 from tests.benchmark_problems import benchmark_problems
+from tests.planted_problems import clean, stand_in
 from tests.rewordings import renumbered, retyped, reworded
-from tests.word_problems import clean, stand_in
 
 SIZE, LEAST = 3, 0.5
 """The defaults of the recipe."""

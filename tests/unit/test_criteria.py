@@ -4,7 +4,7 @@ import pytest
 
 from services.curator.criteria import REASONS, Lengths, fault, is_english
 from tests.benchmark_problems import benchmark_problems
-from tests.word_problems import clean
+from tests.planted_problems import clean
 
 EVERY = frozenset(REASONS)
 LENGTHS = Lengths(10, 4000)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.curator.duplicates import near_duplicates
+from tests.planted_problems import clean
 from tests.rewordings import renumbered, retyped
-from tests.word_problems import clean
 
 SIZE, LEAST = 3, 0.8
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from openrs_core.errors import RecipeError
 from openrs_core.recipe.explain import explain
-from openrs_core.recipe.file import flat, load, read_table
+from openrs_core.recipe.file import flat, load, load_any, read_table
 from services.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_a_table_is_explained_by_its_entries():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_value_of_every_recipe_is_explained_in_a_sentence(path):
-    recipe = load(path)
+    recipe = load_any(path)
     found = explain(recipe, read_table(path))
     assert {e.key: e.value for e in found} == dict(flat(recipe.resolved()))
     assert [e.key for e in found if not e.meaning] == []

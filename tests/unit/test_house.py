@@ -82,9 +82,17 @@ AT_HOME = {
     "regex": ("services/scorer/rewards/language.py",),
     "py3langid": ("services/scorer/rewards/language.py",),
     "datasets": ("services/issuing/sources.py",),
-    "pyarrow": ("services/issuing/sources.py", "services/evaluator/samples.py"),
+    "pyarrow": (
+        "services/issuing/sources.py",
+        "services/evaluator/samples.py",
+        "services/curator/dataset.py",
+    ),
     "scipy": ("services/evaluator/",),
-    "matplotlib": ("services/evaluator/pictures.py", "services/exporter/curve.py"),
+    "matplotlib": (
+        "services/evaluator/pictures.py",
+        "services/curator/pictures.py",
+        "services/exporter/curve.py",
+    ),
     "huggingface_hub": ("services/model", "services/exporter/"),
 }
 """Where each heavy library may be imported, at the top of a file or inside a function."""
