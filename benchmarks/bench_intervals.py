@@ -1,5 +1,7 @@
 """How often do the intervals of an evaluation hold the true value? `make bench-intervals`.
 
+Some of the sets only: `python benchmarks/bench_intervals.py DRAWS SET...`.
+
 Problems' chances are drawn from Beta distributions with the mean and the share of variance between
 problems that docs/evaluation.md derives for four benchmarks, then samples, then the interval, again
 and again. Printed is the share of intervals that hold the true value, of accuracies and of paired
@@ -14,6 +16,7 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -30,13 +33,14 @@ SAMPLES = (1, 4, 16)
 KINDS = ("percentile", "expanded", "BCa")
 
 
-def main(draws: int) -> None:
+def main(draws: int, sets: Sequence[str]) -> None:
     """A table, row by row."""
     began = time.monotonic()
     print(f"| set | problems | samples | of | {' | '.join(KINDS)} | as used |")
     print(f"|---|---:|---:|---|{'---:|' * (len(KINDS) + 1)}")
     rng = np.random.default_rng(0)
-    for name, (problems, mean, spread) in SETS.items():
+    for name in sets:
+        problems, mean, spread = SETS[name]
         for samples in SAMPLES:
             held: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
             for _ in range(draws):
@@ -77,4 +81,4 @@ def holding(values, truth, used) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500, sys.argv[2:] or list(SETS))
