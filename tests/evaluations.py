@@ -1,11 +1,12 @@
 """Evaluations made up from how many samples of each problem are correct."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from services.evaluator import finish
-from services.evaluator.result import Model, Protocol, Result
+from services.evaluator.result import Interval, Model, ProblemResult, Protocol, Result, SetResult
 from services.evaluator.samples import Sample
 from services.evaluator.summary import SetRows
 
@@ -20,7 +21,8 @@ VERSIONS = {"openrs": "0.1.0", "vllm": "0.32.0"}
 def a_row(**values: Any) -> Sample:
     """A correct sample, unless something else is said."""
     row = {
-        "set": "toy", "problem_id": "toy/0", "sample": 0, "seed": 0, "correct": True,
+        "set": "toy", "problem_id": "toy/0", "problem": "3+1?", "reference": "4",
+        "sample": 0, "seed": 0, "correct": True,
         "harness_correct": None, "verdict": "correct", "answer": "4", "tokens": 10,
         "truncated": False, "text": "so \\boxed{4}",
     }  # fmt: skip
@@ -46,3 +48,28 @@ def written(directory: Path, *sets: SetRows, **changes: Any) -> Result:
     """The evaluation of these sets, finished in a directory; `changes` are of its protocol."""
     protocol = PROTOCOL.model_copy(update=changes)
     return finish.write(directory, MODEL, protocol, sets, VERSIONS)
+
+
+def a_result(counts: Mapping[str, Sequence[int]], samples: int, **changes: Any) -> Result:
+    """A result with so many correct samples of each problem, by set; its intervals are made up."""
+    sets = [
+        SetResult(
+            name=name, digest=f"of {name}", problems=len(correct), samples=samples,
+            accuracy=_interval(fmean(correct) / samples), pass_at={}, maj_at={}, truncated=0,
+            unverified=0, failed=0, tokens=1, disagreements=0,
+            by_problem=[
+                ProblemResult(id=f"{name}/{n}", correct=c, samples=samples, tokens=1, truncated=0)
+                for n, c in enumerate(correct)
+            ],
+        )
+        for name, correct in counts.items()
+    ]  # fmt: skip
+    protocol = PROTOCOL.model_copy(update={"samples": samples, **changes})
+    average = _interval(fmean(found.accuracy.value for found in sets))
+    return Result(
+        model=MODEL, protocol=protocol, sets=sets, average=average, versions=dict(VERSIONS)
+    )
+
+
+def _interval(value: float) -> Interval:
+    return Interval(value=value, standard_error=None, low=value, high=value)

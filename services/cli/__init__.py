@@ -20,7 +20,7 @@ from services.cli import data, files, look, measure, ring
 COMMANDS = (
     ring.up, measure.eval, data.curate, ring.drift, ring.sampler, ring.scorer, ring.learner,
     ring.evaluator, ring.curator,
-    look.config, files.toy, look.weights, files.export,
+    measure.compare, look.config, files.toy, look.weights, files.export,
 )  # fmt: skip
 """In the order in which `--help` lists them; `dead`, a group, comes last."""
 

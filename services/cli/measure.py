@@ -1,4 +1,4 @@
-"""Commands that measure models: `eval`."""
+"""Commands that measure models: `eval`, `compare`."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from services.cli.options import (
+    AsJson,
     Overrides,
     Restarts,
     Resume,
@@ -35,6 +36,9 @@ Benchmarks = Annotated[
 Samples = Annotated[
     int | None, typer.Option(min=1, help="Completions of each problem; default: the protocol's.")
 ]
+Problems = Annotated[
+    int, typer.Option(min=0, help="How many problems of each benchmark, the first ones; 0: all.")
+]
 Protocol = Annotated[
     Literal["ours", "paper"] | None,
     typer.Option(help="Prompt and sampling: ours (avg@32, the default), or the paper's."),
@@ -58,6 +62,10 @@ DataDirectory = Annotated[
 AllowFailed = Annotated[
     bool, typer.Option("--allow-failed", help="Leave out problems that cannot be sampled.")
 ]
+Inspect = Annotated[
+    bool,
+    typer.Option("--inspect", help="Also write logs for Inspect's viewer (extra `inspect`)."),
+]
 Dollars = Annotated[
     float,
     typer.Option("--dollars-per-hour", min=0, help="Price of this machine, to say what it cost."),
@@ -74,6 +82,7 @@ def eval(
     model: Model = None,
     benchmarks: Benchmarks = SIX,
     samples: Samples = None,
+    problems: Problems = 0,
     protocol: Protocol = None,
     recipe: AsRecipe = None,
     scoring: Scoring = "openrs",
@@ -81,6 +90,7 @@ def eval(
     data_directory: DataDirectory = None,
     allow_failed: AllowFailed = False,
     dollars: Dollars = 0.0,
+    inspect: Inspect = False,
     run: Name = None,
     evals: Evaluations = Path("evals"),
     runs: RunsDirectory = Path("runs"),
@@ -102,7 +112,31 @@ def eval(
     )  # fmt: skip
     request = Request(
         model=model, runs=runs, benchmarks=benchmarks.split(","), data_dir=data_directory,
-        protocol=protocol, recipe=recipe, samples=samples, max_tokens=max_tokens, scoring=scoring,
+        protocol=protocol, recipe=recipe, samples=samples, problems=problems,
+        max_tokens=max_tokens, scoring=scoring,
         allow_failed=allow_failed, dollars_per_hour=dollars,
     )  # fmt: skip
-    sys.exit(main(request, overrides or [], plan))
+    sys.exit(main(request, overrides or [], plan, inspect=inspect))
+
+
+def compare(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="REFERENCE OTHER...",
+            help="Directories of evaluations, or their result.json; the first is the reference.",
+        ),
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="SET", help="Compare this set; may be given several times."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw the differences into this PNG.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether evaluations differ, problem by problem, or by how much they would have to."""
+    from services.evaluator.compare import compare as compared
+
+    typer.echo(compared(results, only=only or [], as_json=as_json, picture=picture))

@@ -7,4 +7,7 @@ report      the same for people                      pictures   the same as PNGs
 finish      all of these files, from the rows
 comparison  pairs two results, problem by problem    compare    `openrs compare`
 detection   how many samples tell a difference
+    pairing     which results can be compared at all     comparison  whether they differ
+    compare     `openrs compare`
+    detection   how many samples tell a difference
 """

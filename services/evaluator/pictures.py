@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from openrs_core.errors import RunError
 from services.evaluator.result import Interval, Result
+from services.evaluator.statistics import powers_of_two
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,16 +55,17 @@ def _curves(result: Result, target: Path) -> None:
         for found in result.sets:
             _curve(left, found.name, found.pass_at)
             _curve(right, found.name, found.maj_at)
-        left.set(xlabel="k", ylabel="pass@k, %")
-        right.set(xlabel="k", ylabel="maj@k, %")
-        right.legend(fontsize=6, frameon=False)
+        ks = powers_of_two(max(found.samples for found in result.sets))
+        for axes, name in ((left, "pass@k"), (right, "maj@k")):
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(ks, list(map(str, ks)))
+            axes.set(xlabel="k", ylabel=f"{name}, %")
+        right.legend(fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _curve(axes: "Axes", label: str, by_k: Mapping[str, float]) -> None:
-    ks = [int(k) for k in by_k]
-    axes.plot(ks, [100 * share for share in by_k.values()], ".-", label=label)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ks, list(by_k))
+    shares = [100 * share for share in by_k.values()]
+    axes.plot([int(k) for k in by_k], shares, ".-", label=label)
 
 
 @contextmanager

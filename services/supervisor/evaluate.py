@@ -10,6 +10,7 @@ from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.recipe.file import load_as
 from openrs_core.record.directory import RECIPE
 from services.evaluator.finish import REPORT
+from services.evaluator.inspect_log import refuse_missing, write_logs
 from services.evaluator.request import Request, recipe_of
 from services.evaluator.result import RESULT, Result, read_result
 from services.model.directory import model_directory
@@ -18,14 +19,18 @@ from services.supervisor.progress import ProgressView
 from services.supervisor.ring import EXIT_STOPPED, Client, Plan, run, run_directory
 
 
-def main(request: Request, overrides: Sequence[str], plan: Plan) -> int:
-    """Evaluate to the end; returns the exit code."""
+def main(request: Request, overrides: Sequence[str], plan: Plan, *, inspect: bool) -> int:
+    """Evaluate to the end; returns the exit code. `inspect`: write its logs, too."""
+    if inspect:
+        refuse_missing()
     recipe = kept_recipe(plan) if plan.resume else recipe_of(request, overrides)
     directory = run_directory(recipe, plan, RESULT)
     refuse_too_long(recipe)
     client = Client(role="evaluator", result=RESULT, view=ProgressView)
     code = run(recipe, directory, plan, Path.cwd(), client)
     if code == 0:
+        if inspect:
+            write_logs(directory)
         sys.stderr.write((directory / REPORT).read_text() + f"\ndirectory: {directory}\n")
         sys.stdout.write(_line(read_result(directory), directory) + "\n")
     elif code == EXIT_STOPPED:

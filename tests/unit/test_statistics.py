@@ -83,11 +83,24 @@ def test_no_problems_have_no_mean():
         accuracy([])
 
 
-COVERED = [(30, 32, 0.3, 0.9), (40, 1, 0.73, 1.2)]
+@pytest.mark.parametrize("problems", [30, 40])
+def test_with_one_sample_of_each_problem_the_coverage_is_exactly_this(problems):
+    """Over all accuracies from 5 to 95 %; it goes up and down, since there are so few outcomes."""
+    found = [accuracy([1.0] * n + [0.0] * (problems - n)) for n in range(problems + 1)]
+    held = []
+    for truth in np.linspace(0.05, 0.95, 181):
+        chance = stats.binom.pmf(np.arange(problems + 1), problems, truth)
+        inside = [estimate.low <= truth <= estimate.high for estimate in found]
+        held.append(float(chance @ np.array(inside)))
+    assert 0.95 <= np.mean(held) <= 0.97
+    assert min(held) >= 0.92
+
+
+COVERED = [(30, 32, 0.3, 0.9)]
 """Problems, samples, mean and a + b of the Beta distribution of their chances; many more are in
 `benchmarks/bench_intervals.py`, whose figures docs/evaluation.md shows."""
-DRAWS = 600
-"""Of a set; the standard error of a coverage of 95 % is then 0.9 points."""
+DRAWS = 400
+"""Of a set; the standard error of a coverage of 95 % is then 1.1 points."""
 
 
 @pytest.mark.usefixtures("fewer_resamples")
@@ -104,7 +117,7 @@ def test_95_percent_of_the_intervals_of_an_accuracy_hold_the_true_one(
 
 
 @pytest.mark.usefixtures("fewer_resamples")
-@pytest.mark.parametrize(("problems", "samples", "mean", "spread"), COVERED)
+@pytest.mark.parametrize(("problems", "samples", "mean", "spread"), [*COVERED, (40, 1, 0.73, 1.2)])
 def test_95_percent_of_the_intervals_of_a_difference_hold_the_true_one(
     problems, samples, mean, spread
 ):
@@ -121,9 +134,9 @@ def test_95_percent_of_the_intervals_of_a_difference_hold_the_true_one(
 def test_95_percent_of_the_intervals_of_an_average_hold_the_true_one():
     rng, held = np.random.default_rng(5), 0
     for _ in range(DRAWS):
-        sets = [drawn(rng, n, 8, mean, 0.9)[0] for n, mean in ((30, 0.3), (40, 0.7), (60, 0.85))]
+        sets = [drawn(rng, n, 8, mean, 0.9)[0] for n, mean in ((30, 0.3), (40, 0.7))]
         found = average([accuracy(list(shares)) for shares in sets])
-        held += found.low <= (0.3 + 0.7 + 0.85) / 3 <= found.high
+        held += found.low <= (0.3 + 0.7) / 2 <= found.high
     assert 0.93 * DRAWS <= held <= 0.97 * DRAWS
 
 
