@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from openrs_core import __version__
 from openrs_core.recipe.curate import CurateRecipe
-from services.curator.candidates import source_names
 from services.curator.curation import Curation
 from services.curator.mixture import Mixture
 
@@ -35,7 +34,8 @@ def card(curation: Curation, mixture: Mixture) -> str:
         "## Columns",
         "",
         "`id`, `problem`, `answer`, `part`, `source`; and where a model was asked `pass_rate` = "
-        "`correct` / `samples` of its answers that could be verified.",
+        "`correct` / `samples` of its answers that could be verified. The licences are those of "
+        "the sources.",
         "",
         "## Recipe",
         "",
@@ -66,10 +66,11 @@ def _parts(recipe: CurateRecipe, mixture: Mixture) -> Iterator[str]:
     yield ""
     yield "| part | source | pass rate | asked for | problems |"
     yield "|---|---|---|---|---|"
-    for part in recipe.curate.parts:
+    places = {each.name: each.source for each in recipe.curate.sources}
+    for part in recipe.curate.mixed_of:
         band = f"{part.low:g} to {part.high:g}" if recipe.curate.solve.samples else "not measured"
         wanted = f"{part.count:,}" if part.count else "all"
-        yield f"| {part.name} | `{part.source}` | {band} | {wanted} | {counted[part.name]:,} |"
+        yield f"| {part.name} | `{places[part.of]}` | {band} | {wanted} | {counted[part.name]:,} |"
     yield ""
     for name, missing in mixture.short.items():
         yield f"Of `{name}` there were {missing:,} fewer than asked for."
@@ -77,12 +78,11 @@ def _parts(recipe: CurateRecipe, mixture: Mixture) -> Iterator[str]:
 
 
 def _funnel(curation: Curation) -> Iterator[str]:
-    names = source_names(curation.recipe.curate.parts)
     yield "## What is left after each stage"
     yield ""
     yield "![problems after each stage](funnel.png)"
     yield ""
-    yield f"Rows: {curation.funnel.stages[0].before:,}; sources: {len(set(names.values()))}."
+    yield f"Of {curation.funnel.stages[0].before:,} rows."
     yield ""
     yield "| stage | left | went | why |"
     yield "|---|---|---|---|"
