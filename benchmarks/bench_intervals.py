@@ -54,7 +54,42 @@ def main(draws: int, sets: Sequence[str]) -> None:
                 shares = [f"{100 * held[paired][kind] / draws:.1f}" for kind in (*KINDS, "used")]
                 cells = [name, str(problems), str(samples), of, *shares]
                 print(f"| {' | '.join(cells)} |", flush=True)
+    paired = [exactly_paired(*SETS[name]) for name in ("aime24", "amc23")]
+    print("", *map(exactly, (30, 40)), *paired, sep="\n")
     print(f"\n{draws} draws each, {time.monotonic() - began:.0f} s")
+
+
+def exactly(problems: int) -> str:
+    """With one sample there are few outcomes, and the coverage of an accuracy can be computed."""
+    found = [accuracy([1.0] * n + [0.0] * (problems - n)) for n in range(problems + 1)]
+    held = []
+    for truth in np.linspace(0.05, 0.95, 181):
+        chance = stats.binom.pmf(np.arange(problems + 1), problems, truth)
+        inside = [estimate.low <= truth <= estimate.high for estimate in found]
+        held.append(100 * float(chance @ np.array(inside)))
+    return (
+        f"{problems} problems, one sample, accuracies of 5 to 95 %, exactly: "
+        f"{np.mean(held):.1f} in the mean, {min(held):.1f} at least, {held[134]:.1f} at 72 %"
+    )
+
+
+def exactly_paired(problems: int, mean: float, spread: float) -> str:
+    """The same of a difference of 0: so many problems more right, so many more wrong."""
+    changed = mean * (1 - mean) * spread / (spread + 1)  # E[p (1 - p)], either way
+    held = seen = 0.0
+    for more in range(problems + 1):
+        for less in range(problems + 1 - more):
+            same = problems - more - less
+            chance = stats.multinomial.pmf(
+                (more, less, same), problems, (changed, changed, 1 - 2 * changed)
+            )
+            if chance < 1e-6:
+                continue
+            found = difference(
+                [1.0] * more + [0.0] * (less + same), [0.0] * (more + same) + [1.0] * less
+            )
+            held, seen = held + chance * (found.low <= 0 <= found.high), seen + chance
+    return f"{problems} problems, one sample, no difference, exactly: {100 * held / seen:.1f}"
 
 
 def holding(values, truth, used) -> list[str]:

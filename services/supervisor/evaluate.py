@@ -53,14 +53,15 @@ def kept_recipe(plan: Plan) -> EvalRecipe:
 
 def refuse_too_long(recipe: EvalRecipe) -> None:
     """Raise RunError where prompt and completion may be longer than the model was made for."""
-    most = longest_context(model_directory(recipe))
-    if recipe.longest_sequence > most:
-        room = most - recipe.data.max_prompt_tokens
-        raise RunError(
-            f"--max-tokens {recipe.sampler.max_tokens}: with prompts of up to "
-            f"{recipe.data.max_prompt_tokens} tokens (data.max_prompt_tokens) that is more than "
-            f"the {most} the model was made for; give at most {room}, or shorter prompts"
-        )
+    most, asked = longest_context(model_directory(recipe)), recipe.data.max_prompt_tokens
+    if recipe.longest_sequence <= most:
+        return
+    remedy = f"give at most {most - asked}" if asked < most else "shorten both"
+    raise RunError(
+        f"--max-tokens {recipe.sampler.max_tokens}: with prompts of up to {asked} tokens "
+        f"(--set data.max_prompt_tokens=...) that is more than the {most} the model was made for; "
+        f"{remedy}"
+    )
 
 
 def _line(result: Result, directory: Path) -> str:
