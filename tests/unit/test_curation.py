@@ -174,6 +174,14 @@ def test_a_data_set_is_read_as_it_was_written(planted, tmp_path):
     assert len(out) + len(rows) == 2240
 
 
+def test_a_card_names_no_path_of_the_machine(planted, tmp_path):
+    files = made(tmp_path / "made", planted)
+    card = files["dataset/README.md"].decode()
+    assert str(tmp_path.parent) not in card
+    assert "`all.jsonl`" in card
+    assert '"source": "all.jsonl"' in card
+
+
 def test_another_seed_draws_other_problems(tmp_path):
     path = written(tmp_path / "x.jsonl", clean(100))
     parts = [{"name": "half", "of": "x", "count": 50}]
