@@ -103,6 +103,10 @@ bench-evaluation: install    ## what evaluating costs while training goes on; DR
 bench-intervals: install     ## how often do an evaluation's intervals hold the true value?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_intervals.py
 
+.PHONY: bench-contamination
+bench-contamination: install ## which copies of benchmark problems are found, and what is lost for it?
+	PYTHONPATH=. $(BIN)/python -m benchmarks.bench_contamination
+
 .PHONY: bench-seeds
 bench-seeds: install         ## does `openrs compare` see a difference between two seeds of one model?
 	PYTHONPATH=. $(BIN)/python benchmarks/bench_seeds.py
