@@ -81,7 +81,7 @@ docs: install                ## write docs/cli.md from the commands themselves
 docs-current: install
 	$(BIN)/python docs/make_cli.py | diff -u docs/cli.md - || (echo "docs/cli.md is old: make docs"; exit 1)
 
-.PHONY: smollm2 bench-weights bench-publish bench-scorer bench-heap bench-intervals
+.PHONY: smollm2 bench-weights bench-publish bench-scorer bench-heap bench-intervals bench-evaluation
 smollm2: install             ## fetch and convert SmolLM2-135M, for benchmarks and some tests
 	PYTHONPATH=. $(BIN)/python -m tests.smollm2
 
@@ -97,8 +97,19 @@ bench-scorer: install        ## what the scorer's loop costs beside its verifier
 bench-heap: install          ## does the learner's memory grow because something is never freed?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_heap.py
 
+bench-evaluation: install    ## what evaluating costs while training goes on; DRIFTING=a checkout of an older openrs
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_evaluation.py $(if $(DRIFTING),--drifting $(DRIFTING))
+
 bench-intervals: install     ## how often do an evaluation's intervals hold the true value?
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_intervals.py
+
+.PHONY: bench-contamination
+bench-contamination: install ## which copies of benchmark problems are found, and what is lost for it?
+	PYTHONPATH=. $(BIN)/python -m benchmarks.bench_contamination
+
+.PHONY: bench-seeds
+bench-seeds: install         ## does `openrs compare` see a difference between two seeds of one model?
+	PYTHONPATH=. $(BIN)/python benchmarks/bench_seeds.py
 
 .PHONY: study
 NAME ?= all

@@ -1,5 +1,7 @@
 """How often do the intervals of an evaluation hold the true value? `make bench-intervals`.
 
+Some of the sets only: `python benchmarks/bench_intervals.py DRAWS SET...`.
+
 Problems' chances are drawn from Beta distributions with the mean and the share of variance between
 problems that docs/evaluation.md derives for four benchmarks, then samples, then the interval, again
 and again. Printed is the share of intervals that hold the true value, of accuracies and of paired
@@ -14,6 +16,7 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -30,13 +33,14 @@ SAMPLES = (1, 4, 16)
 KINDS = ("percentile", "expanded", "BCa")
 
 
-def main(draws: int) -> None:
+def main(draws: int, sets: Sequence[str]) -> None:
     """A table, row by row."""
     began = time.monotonic()
     print(f"| set | problems | samples | of | {' | '.join(KINDS)} | as used |")
     print(f"|---|---:|---:|---|{'---:|' * (len(KINDS) + 1)}")
     rng = np.random.default_rng(0)
-    for name, (problems, mean, spread) in SETS.items():
+    for name in sets:
+        problems, mean, spread = SETS[name]
         for samples in SAMPLES:
             held: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
             for _ in range(draws):
@@ -50,7 +54,42 @@ def main(draws: int) -> None:
                 shares = [f"{100 * held[paired][kind] / draws:.1f}" for kind in (*KINDS, "used")]
                 cells = [name, str(problems), str(samples), of, *shares]
                 print(f"| {' | '.join(cells)} |", flush=True)
+    paired = [exactly_paired(*SETS[name]) for name in ("aime24", "amc23")]
+    print("", *map(exactly, (30, 40)), *paired, sep="\n")
     print(f"\n{draws} draws each, {time.monotonic() - began:.0f} s")
+
+
+def exactly(problems: int) -> str:
+    """With one sample there are few outcomes, and the coverage of an accuracy can be computed."""
+    found = [accuracy([1.0] * n + [0.0] * (problems - n)) for n in range(problems + 1)]
+    held = []
+    for truth in np.linspace(0.05, 0.95, 181):
+        chance = stats.binom.pmf(np.arange(problems + 1), problems, truth)
+        inside = [estimate.low <= truth <= estimate.high for estimate in found]
+        held.append(100 * float(chance @ np.array(inside)))
+    return (
+        f"{problems} problems, one sample, accuracies of 5 to 95 %, exactly: "
+        f"{np.mean(held):.1f} in the mean, {min(held):.1f} at least, {held[134]:.1f} at 72 %"
+    )
+
+
+def exactly_paired(problems: int, mean: float, spread: float) -> str:
+    """The same of a difference of 0: so many problems more right, so many more wrong."""
+    changed = mean * (1 - mean) * spread / (spread + 1)  # E[p (1 - p)], either way
+    held = seen = 0.0
+    for more in range(problems + 1):
+        for less in range(problems + 1 - more):
+            same = problems - more - less
+            chance = stats.multinomial.pmf(
+                (more, less, same), problems, (changed, changed, 1 - 2 * changed)
+            )
+            if chance < 1e-6:
+                continue
+            found = difference(
+                [1.0] * more + [0.0] * (less + same), [0.0] * (more + same) + [1.0] * less
+            )
+            held, seen = held + chance * (found.low <= 0 <= found.high), seen + chance
+    return f"{problems} problems, one sample, no difference, exactly: {100 * held / seen:.1f}"
 
 
 def holding(values, truth, used) -> list[str]:
@@ -77,4 +116,4 @@ def holding(values, truth, used) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500, sys.argv[2:] or list(SETS))

@@ -16,9 +16,9 @@ meet only in Redis. Top to bottom:
     cli          the `openrs` command
     supervisor   `openrs up`: starts the processes on one machine
     exporter     `openrs export`: a model for others, with what its evaluations found
-    learner, sampler, scorer; evaluator says what samples come to; monitor looks at a run from
-                 outside
-    issuing      what a client of the ring needs; the learner is one
+    learner, sampler, scorer; evaluator says what samples come to; curator makes data sets;
+                 monitor looks at a run from outside
+    issuing      what a client of the ring needs; learner, evaluator and curator are
     model        where a model is, what it weighs
     toy          the embedded task
 """

@@ -18,14 +18,14 @@ def written(path: Path, rows: Iterable[Planted], **names: str) -> str:
     return str(path)
 
 
-def a_recipe(*parts: dict[str, Any], **curate: Any) -> CurateRecipe:
-    """With a model of its own where one is asked."""
+def a_recipe(*sources: dict[str, Any], **curate: Any) -> CurateRecipe:
+    """Of these sources, without benchmarks unless they are named."""
     return CurateRecipe.model_validate(
         {
             "name": "curated",
             "model": {"path": "toy", "dtype": "float32"},
             "sampler": {"max_tokens": 64, "max_sequences": 8},
-            "curate": {"parts": parts, **curate},
+            "curate": {"sources": sources, **curate},
         }
     )
 

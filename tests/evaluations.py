@@ -21,7 +21,8 @@ VERSIONS = {"openrs": "0.1.0", "vllm": "0.32.0"}
 def a_row(**values: Any) -> Sample:
     """A correct sample, unless something else is said."""
     row = {
-        "set": "toy", "problem_id": "toy/0", "sample": 0, "seed": 0, "correct": True,
+        "set": "toy", "problem_id": "toy/0", "problem": "3+1?", "reference": "4",
+        "sample": 0, "seed": 0, "correct": True,
         "harness_correct": None, "verdict": "correct", "answer": "4", "tokens": 10,
         "truncated": False, "text": "so \\boxed{4}",
     }  # fmt: skip

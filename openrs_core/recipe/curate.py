@@ -1,10 +1,10 @@
 """A recipe for a data set: where problems come from, and which of them are kept.
 
-A part names a source; every source is read once, whatever many parts name it. What a model is
+Sources are read, sifted and mixed into parts. What a model is
 asked (`curate.judge`, `curate.solve`) goes through the ring; without either, no ring is started.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,6 +38,14 @@ JUDGE = (
 )
 
 
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str:
+        """Of its own."""
+
+
 class SourceColumns(Section):
     """Where problems are, and what their columns are called."""
 
@@ -53,13 +61,24 @@ class Benchmark(SourceColumns):
     """A benchmark whose problems must not be in the data set."""
 
 
-class Part(SourceColumns):
-    """A part of the data set: some of the problems of a source that are kept."""
+class CurateSource(SourceColumns):
+    """Where candidates come from; read, and solved, once, however many parts are drawn from it."""
 
     answer_field: str = "answer"
     r"""Column with the reference answer, or with a worked solution whose last `\boxed` is one."""
+    rows: Count = 0
+    """How many rows are looked at, the first ones; 0: all."""
+
+
+class Part(Section):
+    """A part of the data set: some of the problems of a source that are left."""
+
+    name: Name
+    """Lower-case letters, digits, `-`, `_` and `.`."""
+    of: str
+    """Name of the source that it is drawn from."""
     count: Count = 0
-    """How many, drawn at random (`seed`); 0: all."""
+    """How many problems, drawn at random (`seed`); 0: all."""
     low: Share = 0.0
     """The least pass rate of a problem of this part."""
     high: Share = 1.0
@@ -145,8 +164,11 @@ class SolveSection(Section):
 class CurateSection(Section):
     """Which problems are kept, and by what."""
 
-    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
-    """What the data set is mixed of. A problem is in the first of the parts that draws it."""
+    sources: Annotated[tuple[CurateSource, ...], Field(min_length=1)]
+    """Where candidates come from. Of two that say the same, the first in this order stays."""
+    parts: tuple[Part, ...] = ()
+    """What the data set is mixed of; a problem is in the first of the parts that draws it. Empty:
+    all that is left, a part for each source."""
     benchmarks: tuple[Benchmark, ...] = ()
     """Whose problems must not be in it."""
     contamination: ContaminationSection = ContaminationSection()
@@ -157,14 +179,32 @@ class CurateSection(Section):
     in_flight: PositiveInt = 2048
     """Completions that are asked for at once, of all samplers together."""
 
-    @field_validator("parts", "benchmarks")
+    @field_validator("sources", "parts", "benchmarks")
     @classmethod
-    def _apart(cls, named: tuple[SourceColumns, ...]) -> tuple[SourceColumns, ...]:
+    def _apart(cls, named: tuple[Named, ...]) -> tuple[Named, ...]:
         """Refuse two of one name."""
         names = [each.name for each in named]
         if double := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two are called {double[0]!r}; give each a name of its own")
         return named
+
+    @model_validator(mode="after")
+    def _parts_of_sources(self) -> "CurateSection":
+        """Refuse a part of a source that there is not, and a source of which there is no part."""
+        names = [each.name for each in self.sources]
+        for part in self.parts:
+            if part.of not in names:
+                raise ValueError(
+                    f"parts {part.name!r} is of {part.of!r}, but the sources are {', '.join(names)}"
+                )
+        if idle := set(names) - {part.of for part in self.mixed_of}:
+            raise ValueError(f"no part is of {min(idle)!r}; add one, or leave that source out")
+        return self
+
+    @property
+    def mixed_of(self) -> tuple[Part, ...]:
+        """The parts, named or not."""
+        return self.parts or tuple(Part(name=each.name, of=each.name) for each in self.sources)
 
     @property
     def asks_model(self) -> bool:

@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 PREFIX, PARTIAL, REPLACED, REMOVED = "step-", "partial-", "replaced-", "removed-"
 STATE, MODEL, OPTIMIZER = "state.json", "model", "optimizer"
 
+BEST, EVALUATION = "best", "evaluation.json"
+"""Beside the checkpoints: the policy whose evaluation was best, `model/` and what it came to."""
+
 FORMAT = 4
 """Of state.json. 1 had no number and no prompts, 3 not every field of a prompt."""
 

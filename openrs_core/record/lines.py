@@ -76,6 +76,10 @@ class LifeLine:
     """Unix time, seconds; so in every line."""
     incarnation: int
     version: int
+    problems: int | None = None
+    """That it trains on; None: not known, or it trains on none."""
+    too_long: int = 0
+    """That are left out beside them, as their prompts are too long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -93,7 +93,7 @@ class Prompt:
     """The life of the learner that issued it."""
 
     issued_version: Count
-    """Newest policy version published when it was issued: no older one may sample it."""
+    """Newest version published when it was issued: no older one may sample it; `eval`: no other."""
 
     issued_at: Finite
     """Unix time, seconds."""

@@ -36,6 +36,9 @@ Benchmarks = Annotated[
 Samples = Annotated[
     int | None, typer.Option(min=1, help="Completions of each problem; default: the protocol's.")
 ]
+Problems = Annotated[
+    int, typer.Option(min=0, help="How many problems of each benchmark, the first ones; 0: all.")
+]
 Protocol = Annotated[
     Literal["ours", "paper"] | None,
     typer.Option(help="Prompt and sampling: ours (avg@32, the default), or the paper's."),
@@ -59,6 +62,10 @@ DataDirectory = Annotated[
 AllowFailed = Annotated[
     bool, typer.Option("--allow-failed", help="Leave out problems that cannot be sampled.")
 ]
+Inspect = Annotated[
+    bool,
+    typer.Option("--inspect", help="Also write logs for Inspect's viewer (extra `inspect`)."),
+]
 Dollars = Annotated[
     float,
     typer.Option("--dollars-per-hour", min=0, help="Price of this machine, to say what it cost."),
@@ -75,6 +82,7 @@ def eval(
     model: Model = None,
     benchmarks: Benchmarks = SIX,
     samples: Samples = None,
+    problems: Problems = 0,
     protocol: Protocol = None,
     recipe: AsRecipe = None,
     scoring: Scoring = "openrs",
@@ -82,6 +90,7 @@ def eval(
     data_directory: DataDirectory = None,
     allow_failed: AllowFailed = False,
     dollars: Dollars = 0.0,
+    inspect: Inspect = False,
     run: Name = None,
     evals: Evaluations = Path("evals"),
     runs: RunsDirectory = Path("runs"),
@@ -103,10 +112,11 @@ def eval(
     )  # fmt: skip
     request = Request(
         model=model, runs=runs, benchmarks=benchmarks.split(","), data_dir=data_directory,
-        protocol=protocol, recipe=recipe, samples=samples, max_tokens=max_tokens, scoring=scoring,
+        protocol=protocol, recipe=recipe, samples=samples, problems=problems,
+        max_tokens=max_tokens, scoring=scoring,
         allow_failed=allow_failed, dollars_per_hour=dollars,
     )  # fmt: skip
-    sys.exit(main(request, overrides or [], plan))
+    sys.exit(main(request, overrides or [], plan, inspect=inspect))
 
 
 def compare(

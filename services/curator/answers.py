@@ -1,9 +1,10 @@
 r"""What the model's answers say of a candidate: keep or drop, and how often it was solved.
 
 A judgement is the last box after the thought, `\boxed{keep}` or `\boxed{drop}`, in any case and
-also as `\text{keep}`. Anything else is nonsense.
+also as `\text{keep}`. Anything else is nonsense, and so is a thought that was not ended.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from services.curator.candidates import Candidate
 from services.curator.funnel import Why
 from services.curator.mixture import Rate
 
-THINK_END = "</think>"
+logger = logging.getLogger(__name__)
+
+THINK_START, THINK_END = "<think>", "</think>"
 
 _JUDGEMENT = re.compile(
     rf"(?:\\text(?:bf|tt|rm|it)?\s*\{{)?\s*[\"'`]*({KEEP}|{DROP})[\"'`.]*\s*\}}?", re.IGNORECASE
@@ -54,13 +57,16 @@ class Answers:
         return Why("it could not be sampled", self.failures.get(group_id, ""))
 
 
-def judgement(completion: Completion) -> str | None:
-    r"""`keep` or `drop`; None: it is neither.
+def judgement(completion: Completion, *, thought_open: bool = False) -> str | None:
+    r"""`keep` or `drop`; None: it is neither. `thought_open`: does the prompt end in a thought?
 
     Example:
         judgement(<"</think> \boxed{\text{Keep}}">)  # "keep"
     """
-    found = _JUDGEMENT.fullmatch(last_box(completion.text.rpartition(THINK_END)[2]) or "")
+    _, ended, said = completion.text.rpartition(THINK_END)
+    if THINK_START in said or (thought_open and not ended):
+        return None
+    found = _JUDGEMENT.fullmatch(last_box(said) or "")
     return found[1].lower() if found else None
 
 
@@ -78,12 +84,17 @@ def judged(candidates: Sequence[Candidate], answers: Answers, nonsense: float) -
             faults[candidate.id] = found
             continue
         [completion] = found.rollout.completions
-        said = judgement(completion)
+        said = judgement(completion, thought_open=found.rollout.prompt.thought_open)
         if said is None:
             senseless.append(completion.text)
             faults[candidate.id] = Why("the judge answered neither keep nor drop")
         elif said == DROP:
             faults[candidate.id] = Why("the judge drops it")
+    if senseless:
+        logger.warning(
+            "judge: %d of %d answers are neither keep nor drop; such problems are left out",
+            len(senseless), len(candidates),
+        )  # fmt: skip
     if len(senseless) > nonsense * len(candidates):
         raise RunError(
             f"curate.judge.nonsense is {nonsense:g}, but {len(senseless)} of {len(candidates)} "

@@ -1,14 +1,15 @@
 """The problems that may come into the data set: every usable row of every source.
 
-A source is read once, however many parts name it; it has the name of the first of them.
+A source is read once, however many parts are drawn from it.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from openrs_core.errors import RunError
-from openrs_core.recipe.curate import CurateRecipe, Part
+from openrs_core.recipe.curate import CurateRecipe, CurateSource
 from services.issuing.progress import reported
 from services.issuing.references import read_answers
 from services.issuing.rows import LeftOut, Row, usable
@@ -39,26 +40,15 @@ class SourceRows:
     """Numbers of the rows that cannot be used, by reason."""
 
 
-def source_names(parts: Sequence[Part]) -> dict[str, str]:
-    """Name of a part -> name of its source."""
-    first: dict[tuple[str, str, str], str] = {}
-    return {
-        part.name: first.setdefault((part.source, part.problem_field, part.answer_field), part.name)
-        for part in parts
-    }
-
-
 def read_sources(recipe: CurateRecipe) -> Iterator[SourceRows]:
-    """The sources, one by one, in the order of the parts.
+    """The sources, one by one.
 
     Raises:
         RunError: one is missing or damaged, or holds nothing that can be used, or a row that
             cannot where rows are checked strictly (`data.strict`).
     """
-    names = source_names(recipe.curate.parts)
-    for part in recipe.curate.parts:
-        if names[part.name] == part.name:
-            yield _read(part, recipe)
+    for rules in recipe.curate.sources:
+        yield _read(rules, recipe)
 
 
 def refuse_unusable(recipe: CurateRecipe) -> None:
@@ -67,31 +57,35 @@ def refuse_unusable(recipe: CurateRecipe) -> None:
     Raises:
         RunError: a source is missing or damaged, or has none.
     """
-    for part in recipe.curate.parts:
-        named = _named(part, recipe)
+    for rules in recipe.curate.sources:
+        named = _named(rules, recipe)
         left_out = LeftOut(str(named))
-        if next(_usable(named, recipe, left_out), None) is None:
+        if next(_usable(rules, named, recipe, left_out), None) is None:
             raise _nothing(named, left_out)
 
 
-def _read(part: Part, recipe: CurateRecipe) -> SourceRows:
-    named = _named(part, recipe)
+def _read(rules: CurateSource, recipe: CurateRecipe) -> SourceRows:
+    named = _named(rules, recipe)
     left_out = LeftOut(str(named), strict=named.data.strict)
-    rows = list(_verifiable(list(_usable(named, recipe, left_out)), left_out))
+    rows = list(_verifiable(list(_usable(rules, named, recipe, left_out)), left_out))
     if not rows:
         raise _nothing(named, left_out)
-    return SourceRows(part.name, _candidates(part.name, rows), left_out.reasons)
+    return SourceRows(rules.name, _candidates(rules.name, rows), left_out.reasons)
 
 
-def _named(part: Part, recipe: CurateRecipe) -> Named:
-    columns = {"problem_field": part.problem_field, "answer_field": part.answer_field}
+def _named(rules: CurateSource, recipe: CurateRecipe) -> Named:
+    columns = {"problem_field": rules.problem_field, "answer_field": rules.answer_field}
     data = recipe.data.model_copy(update=columns)
-    return Named(key=f"curate.parts.{part.name}.source", text=part.source, split="train", data=data)
+    key = f"curate.sources.{rules.name}.source"
+    return Named(key=key, text=rules.source, split="train", data=data)
 
 
-def _usable(named: Named, recipe: CurateRecipe, left_out: LeftOut) -> Iterator[Row]:
-    numbered = reported(read_rows(named, recipe), f"reading {named.key}")
-    return usable(numbered, named.data, left_out, named.key.removesuffix(".source"))
+def _usable(
+    rules: CurateSource, named: Named, recipe: CurateRecipe, left_out: LeftOut
+) -> Iterator[Row]:
+    rows = islice(read_rows(named, recipe), rules.rows or None)
+    section = named.key.removesuffix(".source")
+    return usable(reported(rows, f"reading {named.key}"), named.data, left_out, section)
 
 
 def _nothing(named: Named, left_out: LeftOut) -> RunError:

@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from openrs_core import __version__
 from openrs_core.recipe.curate import CurateRecipe
-from services.curator.candidates import source_names
 from services.curator.curation import Curation
 from services.curator.mixture import Mixture
 
@@ -18,7 +19,7 @@ SIZES = (
 
 
 def card(curation: Curation, mixture: Mixture) -> str:
-    """The whole file. It says nothing of when or where it was made, so it is made again alike."""
+    """The whole file. It says nothing of when or where it was made: no path of this machine."""
     recipe, count = curation.recipe, len(mixture.chosen)
     size = next((name for most, name in SIZES if count < most), "n>10M")
     parts = [
@@ -35,12 +36,13 @@ def card(curation: Curation, mixture: Mixture) -> str:
         "## Columns",
         "",
         "`id`, `problem`, `answer`, `part`, `source`; and where a model was asked `pass_rate` = "
-        "`correct` / `samples` of its answers that could be verified.",
+        "`correct` / `samples` of its answers that could be verified. The licences are those of "
+        "the sources.",
         "",
         "## Recipe",
         "",
         "```json",
-        json.dumps(recipe.resolved(), indent=2, ensure_ascii=False),
+        json.dumps(_public(recipe.resolved()), indent=2, ensure_ascii=False),
         "```",
     ]
     return "\n".join(parts) + "\n"
@@ -66,10 +68,11 @@ def _parts(recipe: CurateRecipe, mixture: Mixture) -> Iterator[str]:
     yield ""
     yield "| part | source | pass rate | asked for | problems |"
     yield "|---|---|---|---|---|"
-    for part in recipe.curate.parts:
+    places = {each.name: _place(each.source) for each in recipe.curate.sources}
+    for part in recipe.curate.mixed_of:
         band = f"{part.low:g} to {part.high:g}" if recipe.curate.solve.samples else "not measured"
         wanted = f"{part.count:,}" if part.count else "all"
-        yield f"| {part.name} | `{part.source}` | {band} | {wanted} | {counted[part.name]:,} |"
+        yield f"| {part.name} | `{places[part.of]}` | {band} | {wanted} | {counted[part.name]:,} |"
     yield ""
     for name, missing in mixture.short.items():
         yield f"Of `{name}` there were {missing:,} fewer than asked for."
@@ -77,12 +80,11 @@ def _parts(recipe: CurateRecipe, mixture: Mixture) -> Iterator[str]:
 
 
 def _funnel(curation: Curation) -> Iterator[str]:
-    names = source_names(curation.recipe.curate.parts)
     yield "## What is left after each stage"
     yield ""
     yield "![problems after each stage](funnel.png)"
     yield ""
-    yield f"Rows: {curation.funnel.stages[0].before:,}; sources: {len(set(names.values()))}."
+    yield f"Of {curation.funnel.stages[0].before:,} rows."
     yield ""
     yield "| stage | left | went | why |"
     yield "|---|---|---|---|"
@@ -109,12 +111,12 @@ def _hits(curation: Curation) -> Iterator[str]:
     yield "| benchmark | source | its problems found here, and left out |"
     yield "|---|---|---|"
     for each in curation.recipe.curate.benchmarks:
-        yield f"| {each.name} | `{each.source}` | {counted[each.name]:,} |"
+        yield f"| {each.name} | `{_place(each.source)}` | {counted[each.name]:,} |"
     yield ""
 
 
 def _model(recipe: CurateRecipe) -> Iterator[str]:
-    judge, solve, model = recipe.curate.judge, recipe.curate.solve, recipe.model.path
+    judge, solve, model = recipe.curate.judge, recipe.curate.solve, _place(recipe.model.path)
     if recipe.curate.asks_model:
         yield "## Model"
         yield ""
@@ -130,6 +132,20 @@ def _model(recipe: CurateRecipe) -> Iterator[str]:
         yield ""
         yield "![pass rates](difficulty.png)"
         yield ""
+
+
+def _place(text: str) -> str:
+    """Of a path on this machine its last name alone; what else there is as it stands."""
+    return Path(text).name if text.startswith(("/", "~")) else text
+
+
+def _public(value: Any) -> Any:
+    """The value without paths of this machine, wherever in it."""
+    if isinstance(value, Mapping):
+        return {key: _public(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_public(each) for each in value]
+    return _place(value) if isinstance(value, str) else value
 
 
 def _cell(text: str) -> str:

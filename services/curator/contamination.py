@@ -3,7 +3,8 @@ r"""Is a problem one of a benchmark's? Exactly, inside another text, renumbered,
 A problem is compared as words (`words`). In this order the first that holds is reported:
 
     exact       the same words
-    contained   the benchmark's words as one run inside the problem, WHOLE or more of them
+    contained   the benchmark's words as one run inside the problem, WHOLE or more of them; or the
+                problem's inside the benchmark's, FRAGMENT or more
     renumbered  the same words but for the numbers, FEW or more of them
     overlap     the mean of two shares is at least `least`: of the benchmark's runs of `size` words
                 that the problem has too, with numbers as they stand, and with numbers masked.
@@ -25,6 +26,9 @@ How = Literal["exact", "contained", "renumbered", "overlap"]
 
 WHOLE = 7
 """Words that a benchmark has at least when it is looked for inside a problem."""
+
+FRAGMENT = 12
+"""Words that a problem has at least when it is looked for inside a benchmark's."""
 
 FEW = 8
 """Words of which a problem with other numbers or words counts as the same: with fewer, `Compute
@@ -63,7 +67,7 @@ class Benchmarks:
         self._size, self._least = size, least
         self._exact: dict[tuple[str, ...], str] = {}
         self._renumbered: dict[tuple[str, ...], str] = {}
-        self._begins: dict[tuple[str, ...], list[_Known]] = defaultdict(list)
+        self._places: dict[tuple[str, ...], list[tuple[_Known, int]]] = defaultdict(list)
         self._with: dict[tuple[str, ...], list[tuple[_Known, int]]] = defaultdict(list)
         self.count = 0
         for name, text in problems:
@@ -88,8 +92,8 @@ class Benchmarks:
         hidden = masked(known.words)
         known.plain, known.masked = runs(known.words, self._size), runs(hidden, self._size)
         self._exact.setdefault(tuple(known.words), known.name)
-        if len(known.words) >= WHOLE:
-            self._begins[tuple(known.words[:WHOLE])].append(known)
+        for start in range(len(known.words) - WHOLE + 1):
+            self._places[tuple(known.words[start : start + WHOLE])].append((known, start))
         if len(known.words) < FEW:
             return
         self._renumbered.setdefault(tuple(hidden), known.name)
@@ -97,9 +101,13 @@ class Benchmarks:
             self._with[run].append((known, times))
 
     def _inside(self, found: list[str]) -> str | None:
+        """The benchmark's problem that stands in the words, or in which they stand."""
         for start in range(len(found) - WHOLE + 1):
-            for known in self._begins.get(tuple(found[start : start + WHOLE]), ()):
-                if found[start : start + len(known.words)] == known.words:
+            for known, at in self._places.get(tuple(found[start : start + WHOLE]), ()):
+                size = len(known.words)
+                if at == 0 and found[start : start + size] == known.words:
+                    return known.name
+                if start == 0 and len(found) >= FRAGMENT and _stand_at(found, known.words, at):
                     return known.name
         return None
 
@@ -126,3 +134,7 @@ def _share(shared: int, theirs: Runs, ours: Runs) -> float:
     """Of the benchmark's runs; of those of both where it is short (Dice, 1945)."""
     size = theirs.total()
     return shared / size if size >= SHORT else 2 * shared / (size + ours.total())
+
+
+def _stand_at(part: list[str], whole: list[str], start: int) -> bool:
+    return whole[start : start + len(part)] == part

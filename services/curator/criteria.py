@@ -41,7 +41,7 @@ _FIGURE = re.compile(
     r"|\b(?:in|see|from|to) the (?:\w+ )?(?:figure|diagram|picture|drawing|sketch)\b"
     r"|\bas (?:shown|illustrated|depicted|pictured)\b|\bshown (?:below|above|here|in)\b"
     r"|\b(?:following|adjoining|accompanying) (?:figure|diagram|picture|drawing|graph)\b"
-    r"|\bFig(?:ure)?\. ?\d",
+    r"|\bFig\. ?\d|\bFigure \d",
     re.IGNORECASE,
 )
 _DRAWING = re.compile(

@@ -27,7 +27,9 @@ DATASET, HITS, LEFT_OUT = "dataset", "hits.jsonl", "left_out.jsonl"
 
 
 def write_dataset(directory: Path, curation: Curation, mixture: Mixture) -> None:
-    """Write all of it; the same bytes from the same problems."""
+    """Write all of it; the same bytes from the same problems. What is there already stays."""
+    if (directory / DATASET).exists():  # an earlier life was killed before it could say so
+        return
     _write_lines(directory / HITS, map(_hit, curation.hits))
     _write_lines(directory / LEFT_OUT, map(_gone, curation.funnel.gone))
     partial = directory / f"{DATASET}.partial"

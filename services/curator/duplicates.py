@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from services.curator.words import words
 
-Run = tuple[str, ...]
+Run = int
+"""A run of words, by the order in which they were first met: a number is less to keep."""
 
 
 def near_duplicates(
@@ -25,7 +26,8 @@ def near_duplicates(
     """
     texts = [words(text) for text, _ in problems]
     answers = [tuple(words(answer)) or answer for _, answer in problems]
-    sets = [_runs(text, size) for text in texts]
+    known: dict[tuple[str, ...], Run] = {}
+    sets = [_runs(text, size, known) for text in texts]
     often = Counter(run for found in sets for run in found)
     kept: dict[tuple[str, ...], int] = {}
     index: dict[tuple[object, Run], list[int]] = defaultdict(list)
@@ -44,10 +46,10 @@ def near_duplicates(
     return gone
 
 
-def _runs(text: Sequence[str], size: int) -> frozenset[Run]:
-    if len(text) <= size:
-        return frozenset([tuple(text)])
-    return frozenset(zip(*(text[start:] for start in range(size)), strict=False))
+def _runs(text: Sequence[str], size: int, known: dict[tuple[str, ...], Run]) -> frozenset[Run]:
+    found = zip(*(text[start:] for start in range(size)), strict=False)
+    runs = found if len(text) > size else [tuple(text)]
+    return frozenset(known.setdefault(run, len(known)) for run in runs)
 
 
 def _prefix(found: frozenset[Run], often: Counter[Run], least: float) -> list[Run]:

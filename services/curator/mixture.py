@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from openrs_core.recipe.curate import CurateRecipe, Part
-from services.curator.candidates import Candidate, source_names
+from services.curator.candidates import Candidate
 from services.curator.funnel import Why
 
 
@@ -50,15 +50,10 @@ def mix(
     `rates` by id; empty where no model was asked. The order is that of the parts and, within one,
     of its source.
     """
-    names = source_names(recipe.curate.parts)
     taken: set[str] = set()
     chosen, short = [], {}
-    for part in recipe.curate.parts:
-        there = [
-            each
-            for each in candidates
-            if each.source == names[part.name] and each.id not in taken and _fits(part, each, rates)
-        ]
+    for part in recipe.curate.mixed_of:
+        there = [each for each in candidates if each.id not in taken and _fits(part, each, rates)]
         drawn = _drawn(there, part.count, f"{recipe.seed}/{part.name}")
         taken |= {each.id for each in drawn}
         chosen += [Chosen(each, part.name, rates.get(each.id)) for each in drawn]
@@ -74,18 +69,18 @@ def not_chosen(
     mixture: Mixture,
 ) -> dict[str, Why]:
     """Why the others are in no part, by id."""
-    names = source_names(recipe.curate.parts)
     inside = {each.candidate.id for each in mixture.chosen}
     faults = {}
     for each in candidates:
         if each.id not in inside:
-            parts = [part for part in recipe.curate.parts if names[part.name] == each.source]
-            fits = any(_fits(part, each, rates) for part in parts)
+            fits = any(_fits(part, each, rates) for part in recipe.curate.mixed_of)
             faults[each.id] = Why("not drawn" if fits else "its pass rate is in no part's band")
     return faults
 
 
 def _fits(part: Part, candidate: Candidate, rates: Mapping[str, Rate]) -> bool:
+    if candidate.source != part.of:
+        return False
     rate = rates.get(candidate.id)
     return rate is None or part.low <= rate.value <= part.high
 

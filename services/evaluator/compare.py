@@ -11,6 +11,11 @@ from services.evaluator.pairing import paired, remarks
 from services.evaluator.report import percent
 from services.evaluator.result import Result, read_result, rounded
 
+EXPLAINED = """\
+Points of accuracy over the same problems; in brackets a 95 % interval of each difference by itself.
+p by sign flips, corrected for all comparisons ({tests}, Holm). detectable: what so many samples
+would show 4 times of 5, at 5 % uncorrected."""
+
 Compared = dict[str, list[Comparison]]
 """By the label of what is compared with the reference."""
 
@@ -49,9 +54,12 @@ def sentence(reference: str, label: str, found: Comparison) -> str:
     alone = (
         ", an interval that leaves out 0 as one of many may by chance" if found.is_off_zero else ""
     )
+    seen = (
+        f"one of {percent(found.detectable)} points, compared alone, they would show 4 times of 5"
+    )
     return (
         f"{label} and {reference} on {where}: no difference that these {drawn} can show: {known}"
-        f"{alone}; one of {percent(found.detectable)} points they would show 4 times of 5."
+        f"{alone}; {seen}."
     )
 
 
@@ -97,11 +105,7 @@ def _as_text(reference: str, results: dict[str, Result], found: Compared) -> str
         for label, each in found.items()
     ]
     tests = sum(map(len, found.values()))
-    parts.append(
-        "Points of accuracy over the same problems, in brackets a 95 % interval of each difference "
-        f"by itself;\np by sign flips, corrected for {tests} comparisons (Holm). detectable: what "
-        "so many samples would show\n4 times of 5, at 5 % uncorrected."
-    )
+    parts.append(EXPLAINED.format(tests=tests))
     parts += [f"note: {remark}" for remark in remarks(results)]
     return "\n\n".join(parts)
 

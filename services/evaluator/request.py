@@ -32,6 +32,8 @@ class Request:
     recipe: Path | None = None
     """A training recipe, whose prompt, type and sampler are taken in place of a protocol's."""
     samples: int | None = None
+    problems: int = 0
+    """Of each benchmark; 0: all."""
     max_tokens: int | None = None
     scoring: Scoring = "openrs"
     allow_failed: bool = False
@@ -87,7 +89,7 @@ def _fill(
     table: dict[str, Any], request: Request, wanted: Target, found: Sequence[EvalSet]
 ) -> None:
     rules = table["eval"]
-    rules["sets"] = [each.model_dump() for each in found]
+    rules["sets"] = [each.model_dump() | {"problems": request.problems} for each in found]
     rules["model_name"], rules["scoring"] = wanted.name, request.scoring
     rules["allow_failed"] = request.allow_failed
     rules["dollars_per_hour"] = request.dollars_per_hour

@@ -31,6 +31,8 @@ def _row(share: Share, number: int, prompt: Prompt, completion: Completion, scor
     return Sample(
         set=share.suite,
         problem_id=prompt.prompt_id,
+        problem=prompt.problem,
+        reference=prompt.answer,
         sample=share.first + number,
         seed=None if seed is None else seed + number,
         correct=score.verdict == "correct",

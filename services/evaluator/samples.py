@@ -21,7 +21,8 @@ class Sample:
     """One completion of an evaluation, as it was scored; its fields are the file's columns.
 
     Example:
-        Sample(set="aime24", problem_id="aime24/60", sample=3, seed=3, correct=False,
+        Sample(set="aime24", problem_id="aime24/60", problem="Every morning ...",
+               reference="204", sample=3, seed=3, correct=False,
                harness_correct=True, verdict="incorrect", answer="204.0", tokens=8120,
                truncated=False, text="Let x be ...")
         # the two scorings differ
@@ -29,6 +30,9 @@ class Sample:
 
     set: str
     problem_id: str
+    problem: str
+    reference: str
+    """The right answer, as the set has it."""
     sample: int
     """Counted from 0 within the problem."""
     seed: int | None
@@ -102,7 +106,8 @@ def _schema() -> Any:
 
     text, count, flag = pa.string(), pa.int64(), pa.bool_()
     kinds = {
-        "set": text, "problem_id": text, "sample": count, "seed": count, "correct": flag,
+        "set": text, "problem_id": text, "problem": text, "reference": text,
+        "sample": count, "seed": count, "correct": flag,
         "harness_correct": flag, "verdict": text, "answer": text, "tokens": count,
         "truncated": flag, "text": text,
     }  # fmt: skip

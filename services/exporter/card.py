@@ -1,7 +1,7 @@
 """A model's card, README.md: what it is, how to use it, how it came about; from the record."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
@@ -10,6 +10,7 @@ from typing import Any
 from openrs_core import __version__
 from openrs_core.recipe.data import PromptSection, source
 from openrs_core.recipe.training import TrainingRecipe
+from openrs_core.record.lines import LifeLine
 from services.exporter.origin import Origin
 from services.issuing.rendering import conversation
 
@@ -158,12 +159,11 @@ print(answer.outputs[0].text)
 
 def _training(origin: Origin, recipe: TrainingRecipe) -> str:
     made = [s for s in origin.record.steps if origin.version is None or s.version <= origin.version]
-    rules, held_out = recipe.learner, recipe.data.held_out
-    asked = "".join(f", {e.problems:,} problems" for e in origin.record.evaluations[-1:])
+    rules = recipe.learner
     facts = {
         "base model": named(recipe.model.path),
-        "trained on": named(recipe.data.train),
-        "held out": f"{named(held_out)}{asked}" if held_out else "nothing",
+        "trained on": f"{named(recipe.data.train)}{_counted(origin.record.lives)}",
+        "held out": _held_out(origin, recipe) or "nothing",
         "optimizer steps": f"{len(made):,}, each of {rules.groups_per_step} problems with "
         f"{rules.group_size} completions",
         "completions trained on": f"{sum(step.completions for step in made):,}",
@@ -175,6 +175,23 @@ def _training(origin: Origin, recipe: TrainingRecipe) -> str:
     }
     lines = [f"| {key} | {value} |" for key, value in facts.items()]
     return "\n".join(["## Training", "", "| | |", "|---|---|", *lines])
+
+
+def _counted(lives: Sequence[LifeLine]) -> str:
+    """How many problems the last life read, where that is on record."""
+    if not lives or lives[-1].problems is None:
+        return ""
+    long = f" ({lives[-1].too_long:,} left out as too long)" if lives[-1].too_long else ""
+    return f", {lives[-1].problems:,} problems{long}"
+
+
+def _held_out(origin: Origin, recipe: TrainingRecipe) -> str:
+    """Each set that was evaluated: its source, and how many problems of it were asked."""
+    asked = {line.set: line.problems for line in origin.record.evaluations}
+    return "; ".join(
+        named(each.source) + (f", {asked[each.name]:,} problems" if each.name in asked else "")
+        for each in recipe.evaluated
+    )
 
 
 def _recipe(recipe: TrainingRecipe) -> str:

@@ -39,6 +39,7 @@ def draw(evaluations: Sequence[EvaluationLine], version: int | None, target: Pat
 def _figure(curves: Mapping[str, Sequence[EvaluationLine]], version: int | None) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6.0, 2.6), layout="constrained", dpi=150)  # no pyplot: nothing global
     FigureCanvasAgg(figure)
@@ -48,5 +49,6 @@ def _figure(curves: Mapping[str, Sequence[EvaluationLine]], version: int | None)
     if version is not None:
         axes.axvline(version, color="0.6", linewidth=0.8, linestyle="--")
     axes.set(xlabel="optimizer step", ylabel="held-out accuracy, %")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return figure

@@ -8,12 +8,9 @@ from openrs_core.errors import RunError
 from openrs_core.recipe.file import load
 from openrs_core.recipe.training import TrainingRecipe
 from openrs_core.record import inventory
-from openrs_core.record.checkpoint import MODEL, STATE, newest_intact
+from openrs_core.record.checkpoint import BEST, EVALUATION, MODEL, STATE, newest_intact
 from openrs_core.record.directory import CHECKPOINTS, RECIPE
 from openrs_core.record.reader import RecordReader, read_record
-
-BEST, EVALUATION = "best", "evaluation.json"
-"""Of the policy that did best on held-out problems, and what it was measured by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from openrs_core.errors import RunError
 from openrs_core.record import inventory
-from openrs_core.record.checkpoint import MODEL
+from openrs_core.record.checkpoint import BEST, EVALUATION, MODEL
 from openrs_core.record.lines import EvaluationLine
 from services.learner.directories import (
     SavesPretrained,
@@ -30,8 +30,6 @@ from services.learner.directories import (
 )
 
 logger = logging.getLogger(__name__)
-
-BEST, EVALUATION = "best", "evaluation.json"
 
 
 class Best:

@@ -199,7 +199,7 @@ class Learner:
         self.lease.confirm()  # a fenced learner leaves the run's directory alone
         scored = self.admission.scored
         self.recorder.step(self.reached, groups, stats, scored, spent)  # before a checkpoint does
-        if change:
+        if change is not None:
             self._publish(change)
 
     def _made(self, groups: list[Collected], stats: StepStats) -> None:

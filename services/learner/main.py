@@ -121,7 +121,7 @@ def build(
     queue = Queue(client, settings.run, settings.name, recipe.redelivery_seconds)
     issuer = Issuer(queue, vocabulary_size(model))
     ledger = Ledger(rules.max_staleness, rules.groups_per_step, rules.on_straggler)
-    recorder, base = Recorder(directory, recipe), Path(model)
+    recorder, base = Recorder(directory, recipe, data.train), Path(model)
     publisher = Publisher(client, settings.run, rules.snapshot_every)
     best = Best(directory / CHECKPOINTS, recipe.best_set, tokenizer, base)
     from services.learner.trainer.deepspeed import DeepSpeedTrainer

@@ -31,6 +31,7 @@ from openrs_core.record.lines import (
 from openrs_core.record.reader import read_record
 from openrs_core.record.writer import RecordWriter
 from openrs_core.wire.messages import Score, WeightsManifest
+from services.issuing.problems import Problems
 from services.learner.admission import Collected
 from services.learner.algorithm.schedule import learning_rate
 from services.learner.step import SkipReason, StepStats
@@ -39,8 +40,11 @@ from services.learner.step import SkipReason, StepStats
 class Recorder:
     """Writes the record of one run."""
 
-    def __init__(self, directory: Path, recipe: TrainingRecipe) -> None:
-        self._directory, self._recipe = directory, recipe
+    def __init__(
+        self, directory: Path, recipe: TrainingRecipe, train: Problems | None = None
+    ) -> None:
+        """`train`: the problems that are trained on."""
+        self._directory, self._recipe, self._train = directory, recipe, train
         self._writer = RecordWriter(directory)
         metrics.STEPS_WANTED.set(recipe.learner.steps)
         for reason in get_args(SkipReason):
@@ -64,7 +68,13 @@ class Recorder:
 
     def life(self, policy: Policy) -> None:
         """A life of the learner begins with this policy."""
-        self._writer.add(LifeLine(incarnation=policy.incarnation, version=policy.version))
+        train = self._train
+        line = LifeLine(
+            incarnation=policy.incarnation, version=policy.version,
+            problems=None if train is None else len(train),
+            too_long=0 if train is None else train.too_long,
+        )  # fmt: skip
+        self._writer.add(line)
 
     def step(
         self,

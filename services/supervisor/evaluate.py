@@ -10,6 +10,7 @@ from openrs_core.recipe.eval import EvalRecipe
 from openrs_core.recipe.file import load_as
 from openrs_core.record.directory import RECIPE
 from services.evaluator.finish import REPORT
+from services.evaluator.inspect_log import refuse_missing, write_logs
 from services.evaluator.request import Request, recipe_of
 from services.evaluator.result import RESULT, Result, read_result
 from services.model.directory import model_directory
@@ -18,14 +19,18 @@ from services.supervisor.progress import ProgressView
 from services.supervisor.ring import EXIT_STOPPED, Client, Plan, run, run_directory
 
 
-def main(request: Request, overrides: Sequence[str], plan: Plan) -> int:
-    """Evaluate to the end; returns the exit code."""
+def main(request: Request, overrides: Sequence[str], plan: Plan, *, inspect: bool) -> int:
+    """Evaluate to the end; returns the exit code. `inspect`: write its logs, too."""
+    if inspect:
+        refuse_missing()
     recipe = kept_recipe(plan) if plan.resume else recipe_of(request, overrides)
     directory = run_directory(recipe, plan, RESULT)
     refuse_too_long(recipe)
     client = Client(role="evaluator", result=RESULT, view=ProgressView)
     code = run(recipe, directory, plan, Path.cwd(), client)
     if code == 0:
+        if inspect:
+            write_logs(directory)
         sys.stderr.write((directory / REPORT).read_text() + f"\ndirectory: {directory}\n")
         sys.stdout.write(_line(read_result(directory), directory) + "\n")
     elif code == EXIT_STOPPED:
@@ -48,14 +53,15 @@ def kept_recipe(plan: Plan) -> EvalRecipe:
 
 def refuse_too_long(recipe: EvalRecipe) -> None:
     """Raise RunError where prompt and completion may be longer than the model was made for."""
-    most = longest_context(model_directory(recipe))
-    if recipe.longest_sequence > most:
-        room = most - recipe.data.max_prompt_tokens
-        raise RunError(
-            f"--max-tokens {recipe.sampler.max_tokens}: with prompts of up to "
-            f"{recipe.data.max_prompt_tokens} tokens (data.max_prompt_tokens) that is more than "
-            f"the {most} the model was made for; give at most {room}, or shorter prompts"
-        )
+    most, asked = longest_context(model_directory(recipe)), recipe.data.max_prompt_tokens
+    if recipe.longest_sequence <= most:
+        return
+    remedy = f"give at most {most - asked}" if asked < most else "shorten both"
+    raise RunError(
+        f"--max-tokens {recipe.sampler.max_tokens}: with prompts of up to {asked} tokens "
+        f"(--set data.max_prompt_tokens=...) that is more than the {most} the model was made for; "
+        f"{remedy}"
+    )
 
 
 def _line(result: Result, directory: Path) -> str:

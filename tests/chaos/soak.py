@@ -128,13 +128,12 @@ def slope(looks: list[Look], name: str) -> float:
 
 
 def bounds_of() -> dict[str, float]:
-    """By I1: groups in flight, evaluation's share; scored ones also until the next checkpoint."""
+    """By I1: groups in flight, an evaluation's prompts; scored ones also until a checkpoint."""
     recipe = load(TOY, OVERRIDES)
     rules = recipe.learner
     flying = (rules.max_staleness + 1) * rules.groups_per_step
-    asked = rules.groups_per_step * rules.group_size  # of an evaluation, while training goes on
-    first = 2 * recipe.evaluation.problems  # before the first step, nothing else is done
-    ring = float(max(flying + asked, first))
+    asked = 2 * recipe.evaluation.problems  # of an evaluation; all, while training waits for it
+    ring = float(flying + asked)
     kept = rules.checkpoint_every * rules.groups_per_step
     return {"prompts depth": ring, "rollouts depth": ring, "scored depth": ring + kept}
 

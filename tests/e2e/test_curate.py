@@ -46,15 +46,19 @@ rules = {{ leave_out = ["proof"] }}
 samples = 4
 temperature = 1.0
 
+[[curate.sources]]
+name = "sums"
+source = "{problems}"
+
 [[curate.parts]]
 name = "hard"
-source = "{problems}"
+of = "sums"
 high = 0.5
 count = 40
 
 [[curate.parts]]
 name = "easy"
-source = "{problems}"
+of = "sums"
 low = 0.5
 
 [[curate.benchmarks]]
@@ -170,9 +174,9 @@ def test_more_tokens_than_the_model_was_made_for_are_refused_in_one_line(recipe,
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("count = 40", 'answer_field = "solution"', "set curate.parts.hard.answer_field"),
+        ('"sums"\nsource', '"sums"\nanswer_field = "x"\nsource', "set curate.sources.sums.answer"),
         ("benchmark.jsonl", "gone.jsonl", "curate.benchmarks.stand-in.source is"),
-        ("problems.jsonl", "gone.jsonl", "curate.parts.hard.source is"),
+        ("problems.jsonl", "gone.jsonl", "curate.sources.sums.source is"),
         ("count = 40", "conut = 40", "curate.parts.0.conut is no key of a recipe"),
     ],
 )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import torch
@@ -31,7 +32,8 @@ PROBLEMS, MAX_TOKENS = 48, 48
 
 PLAIN = {
     "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
-    "TORCHDYNAMO_DISABLE": "1", "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "TORCHDYNAMO_DISABLE": "1", "VLLM_USE_AOT_COMPILE": "0", "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }  # fmt: skip
 """What keeps vLLM small and quiet on a machine without a GPU; no setting of openrs."""
 
@@ -145,6 +147,21 @@ def test_the_ring_gives_the_same_answers(
         sampler.wait(60)
         publisher.close()
     assert [found[f"1.{n}"] for n in range(PROBLEMS)] == by_transformers
+
+
+@pytest.mark.parametrize("library", ["transformers", "vLLM"])
+def test_the_example_on_the_card_gives_an_answer(exported, library):
+    """Copied from it and run, where the model lies under its name."""
+    asked, *others = (exported / "README.md").read_text().split("```python\n")[1:]
+    code = dict(zip(("transformers", "vLLM"), others, strict=True))[library]
+    program = "".join(block.split("```")[0] for block in (asked, code))
+    found = subprocess.run(
+        [sys.executable, "-c", f"if __name__ == '__main__':\n{indent(program, '    ')}"],
+        capture_output=True, text=True, check=False, env={**os.environ, **PLAIN},
+        cwd=exported.parent,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert "</think>" in found.stdout
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def lead(trainer: DeepSpeedTrainer, lr: float, directory: Path) -> None:
     (directory / "lines.json").write_text(json.dumps(lines))
     trainer.save(directory / "optimizer")
     trainer.train(a_batch(STEPS), lr)
+    trainer.write_policy(snapshot, directory / "before")
     trainer.load(directory / "optimizer")
     (directory / "restored").write_text(trainer.weights().digest())
 
@@ -100,6 +101,17 @@ def test_the_changes_lead_to_the_weights_that_are_trained(trained, ranks, way):
     shares = [line["values"] / values for line in lines[1:]]
     assert min(shares) > 0.9 if dtype == "float32" else 0 < max(shares) < 0.2
     assert (place / "restored").read_text() == lines[-1]["digest"]
+
+
+@pytest.mark.parametrize(("ranks", "way"), [*((1, way) for way in BY_ONE), (2, BFLOAT16[2])])
+def test_a_policy_that_was_published_is_written_although_the_trainer_is_ahead(trained, ranks, way):
+    """By rank 0 alone, and as a whole model: weights under their names, and a configuration."""
+    place, dtype = trained(ranks, way) / way, way.split("-")[0]
+    assert written(place / "before", dtype).digest() == written(place / str(STEPS), dtype).digest()
+    both = [
+        json.loads((place / name / "config.json").read_text()) for name in ("before", str(STEPS))
+    ]
+    assert both[0] == both[1]
 
 
 def written(directory: Path, dtype: str) -> Snapshot:

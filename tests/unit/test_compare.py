@@ -195,7 +195,7 @@ def test_the_command_says_in_words_what_differs_and_what_does_not(three):
     found = CliRunner().invoke(app, ["compare", *(str(three / n) for n in ("a", "like", "better"))])
     assert found.exit_code == 0
     assert "like and a on all sets: no difference that these 26 problems" in found.output
-    assert "they would show 4 times of 5." in found.output
+    assert "compared alone, they would show 4 times of 5." in found.output
     assert "better is better than a on toy: +75.0 points [" in found.output
 
 

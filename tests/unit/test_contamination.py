@@ -66,6 +66,11 @@ def test_a_problem_is_found_inside_another_text():
     assert how(asked, text.replace("1+2i", "1+7i")) is None
 
 
+def test_a_piece_of_a_problem_is_found_if_it_is_long_enough():
+    assert how(f"Read this first. {AYA}", AYA) == "contained"
+    assert how(AYA, "Find the number of minutes the walk takes her.") is None
+
+
 def test_a_longer_problem_with_other_numbers_is_renumbered():
     assert how(AYA, AYA.replace("$9$", "$14$")) == "renumbered"
 

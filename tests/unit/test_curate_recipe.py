@@ -10,13 +10,13 @@ from openrs_core.recipe.curate import EVERY_RULE, CurateRecipe, Rule
 from openrs_core.recipe.file import load, load_any, load_as
 from services.curator.criteria import REASONS
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("curate_*.toml"))
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("curate_open_*.toml"))
 
 SOUND = """
 name = "sound"
 [model]
 path = "some/model"
-[[curate.parts]]
+[[curate.sources]]
 name = "all"
 source = "all.jsonl"
 [[curate.benchmarks]]
@@ -44,7 +44,7 @@ def refused(tmp_path: Path, *overrides: str, more: str = "") -> str:
         ("curate.contamination.overlap=0", "curate.contamination.overlap is 0"),
         ("curate.solve.samples=1000", "more than a sampler takes (sampler.max_sequences = 256)"),
         ("curate.judge.max_tokens=9999", "curate.judge.max_tokens is 9999, longer than the model"),
-        ("curate.parts=[]", "curate.parts is []"),
+        ("curate.sources=[]", "curate.sources is []"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(tmp_path, override, said):
@@ -54,23 +54,29 @@ def test_a_mistake_is_named_with_its_remedy(tmp_path, override, said):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ('[[curate.parts]]\nname = "all"\nsource = "b.jsonl"', "two are called 'all'"),
-        ('[[curate.parts]]\nname = "b"\nsource = "what"', "curate.parts.1.source is 'what'"),
+        ('[[curate.sources]]\nname = "all"\nsource = "b.jsonl"', "two are called 'all'"),
+        ('[[curate.sources]]\nname = "b"\nsource = "what"', "curate.sources.1.source is 'what'"),
         (
-            '[[curate.parts]]\nname = "b"\nsource = "b.jsonl"\ncuont = 3',
-            "curate.parts.1.cuont is no key of a recipe; did you mean 'count'",
+            '[[curate.sources]]\nname = "b"\nsource = "b.jsonl"\nrwos = 3',
+            "curate.sources.1.rwos is no key of a recipe; did you mean 'rows'",
+        ),
+        ('[[curate.parts]]\nname = "b"\nof = "al"', "'b' is of 'al', but the sources are all"),
+        (
+            '[[curate.sources]]\nname = "b"\nsource = "b.jsonl"\n'
+            '[[curate.parts]]\nname = "c"\nof = "b"',
+            "no part is of 'all'",
         ),
         (
-            '[[curate.parts]]\nname = "b"\nsource = "b.jsonl"\nlow = 0.5',
+            '[[curate.parts]]\nname = "b"\nof = "all"\nlow = 0.5',
             "'b' wants pass rates from 0.5 to 1, but curate.solve.samples is 0",
         ),
         (
-            '[[curate.parts]]\nname = "b"\nsource = "b.jsonl"\nlow = 0.5\nhigh = 0.1',
+            '[[curate.parts]]\nname = "b"\nof = "all"\nlow = 0.5\nhigh = 0.1',
             "low is 0.5, above high = 0.1",
         ),
     ],
 )
-def test_a_part_that_cannot_be_is_named(tmp_path, more, said):
+def test_a_source_or_a_part_that_cannot_be_is_named(tmp_path, more, said):
     assert said in refused(tmp_path, more=more)
 
 

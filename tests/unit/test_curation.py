@@ -95,10 +95,10 @@ def test_every_row_is_accounted_for(tmp_path):
     )
 
 
-def test_a_source_that_two_parts_name_is_read_once(tmp_path):
+def test_parts_of_one_source_share_it_out(tmp_path):
     path = written(tmp_path / "x.jsonl", clean(30))
-    parts = [{"name": name, "source": path, "count": 10} for name in ("first", "second")]
-    curation = sifted(a_recipe(*parts))
+    parts = [{"name": name, "of": "x", "count": 10} for name in ("first", "second")]
+    curation = sifted(a_recipe({"name": "x", "source": path}, parts=parts))
     assert len(curation.left) == 30
     mixture = curation.mixed()
     chosen = [each.candidate.id for each in mixture.chosen]
@@ -107,10 +107,34 @@ def test_a_source_that_two_parts_name_is_read_once(tmp_path):
     assert curation.funnel.stages[-1].reasons == {"not drawn": 10}
 
 
+def test_only_the_first_rows_are_looked_at_where_the_part_says_so(tmp_path):
+    path = written(tmp_path / "x.jsonl", clean(30))
+    curation = sifted(a_recipe({"name": "x", "source": path, "rows": 7}))
+    assert [each.number for each in curation.left] == list(range(1, 8))
+
+
+def test_a_data_set_that_is_there_is_left_as_it_is(planted, tmp_path):
+    """A life that was killed after its last deed is followed by another."""
+    curation = sifted(planted)
+    mixture = curation.mixed()
+    write_dataset(tmp_path, curation, mixture)
+    card = (tmp_path / "dataset" / "README.md").stat().st_mtime_ns
+    write_dataset(tmp_path, curation, mixture)
+    assert (tmp_path / "dataset" / "README.md").stat().st_mtime_ns == card
+
+
+def test_what_two_sources_say_is_of_the_first(tmp_path):
+    paths = [written(tmp_path / f"{name}.jsonl", clean(20)) for name in "ab"]
+    curation = sifted(a_recipe(*({"name": Path(p).stem, "source": p} for p in paths)))
+    assert {each.source for each in curation.left} == {"a"}
+    assert [each.part for each in curation.mixed().chosen] == ["a"] * 20
+
+
 def test_a_part_that_is_too_small_is_said(tmp_path):
     path = written(tmp_path / "x.jsonl", clean(30))
-    curation = sifted(a_recipe({"name": "x", "source": path, "count": 50}))
-    assert curation.mixed().short == {"x": 20}
+    parts = [{"name": "many", "of": "x", "count": 50}]
+    curation = sifted(a_recipe({"name": "x", "source": path}, parts=parts))
+    assert curation.mixed().short == {"many": 20}
 
 
 def made(directory: Path, recipe) -> dict[str, bytes]:
@@ -150,9 +174,18 @@ def test_a_data_set_is_read_as_it_was_written(planted, tmp_path):
     assert len(out) + len(rows) == 2240
 
 
+def test_a_card_names_no_path_of_the_machine(planted, tmp_path):
+    files = made(tmp_path / "made", planted)
+    card = files["dataset/README.md"].decode()
+    assert str(tmp_path.parent) not in card
+    assert "`all.jsonl`" in card
+    assert '"source": "all.jsonl"' in card
+
+
 def test_another_seed_draws_other_problems(tmp_path):
     path = written(tmp_path / "x.jsonl", clean(100))
-    recipe = a_recipe({"name": "x", "source": path, "count": 50})
+    parts = [{"name": "half", "of": "x", "count": 50}]
+    recipe = a_recipe({"name": "x", "source": path}, parts=parts)
     drawn = [
         [each.candidate.id for each in sifted(made_of).mixed().chosen]
         for made_of in (recipe, recipe, recipe.model_copy(update={"seed": 1}))
@@ -169,7 +202,7 @@ def fault(recipe) -> str:
 
 def test_a_source_that_is_not_there_is_named():
     said = fault(a_recipe({"name": "x", "source": "nowhere.jsonl"}))
-    assert "curate.parts.x.source is 'nowhere.jsonl'" in said
+    assert "curate.sources.x.source is 'nowhere.jsonl'" in said
     assert "No such file" in said
 
 
@@ -177,7 +210,7 @@ def test_a_column_that_is_not_there_is_named(tmp_path):
     path = written(tmp_path / "x.jsonl", clean(5), answer="solution")
     said = fault(a_recipe({"name": "x", "source": path}))
     assert "there is no column 'answer'" in said
-    assert "set curate.parts.x.answer_field" in said
+    assert "set curate.sources.x.answer_field" in said
 
 
 @pytest.mark.parametrize(

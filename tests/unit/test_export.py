@@ -60,7 +60,8 @@ def run(tmp_path):
     """A run of three steps, evaluated at its ends, with checkpoints of the second and the third."""
     directory = tmp_path / "home" / "runs" / "mine-1"
     keep_recipe(directory, recipe("evaluation.temperature=0.6"))
-    lines = [LifeLine(incarnation=1, version=0), an_evaluation(0, accuracy=0.25, problems=32)]
+    lines = [LifeLine(incarnation=1, version=0, problems=8192, too_long=3)]
+    lines += [an_evaluation(0, accuracy=0.25, problems=32)]
     lines += [a_step(version) for version in (1, 2, 3)]
     lines += [an_evaluation(3, problems=32)]
     (directory / METRICS).write_text("".join(map(written, lines)))
@@ -139,6 +140,7 @@ def test_the_card_says_how_the_model_came_about(run, tmp_path):
         "library_name: transformers", "# mine", "after step 2 of 60", "![Held-out accuracy",
         "| optimizer steps | 2, each of 16 problems with 8 completions |",
         "| completions trained on | 16 |", "| held out | toy, 32 problems |",
+        "| trained on | toy, 8,192 problems (3 left out as too long) |",
         "1 accuracy + 0.2 format", '"max_staleness": 2', "openrs 0.",
         "SamplingParams(max_tokens=96, temperature=0.6, top_p=1.0)", "dtype='float32')",
     ):  # fmt: skip

@@ -88,6 +88,7 @@ AT_HOME = {
         "services/curator/dataset.py",
     ),
     "scipy": ("services/evaluator/",),
+    "inspect_ai": ("services/evaluator/inspect_log.py",),
     "matplotlib": (
         "services/evaluator/pictures.py",
         "services/curator/pictures.py",

@@ -58,11 +58,17 @@ def said(*texts: str) -> tuple[list, Answers]:
         (r"\boxed{42}", None),
         ("keep", None),
         (r"<think>\boxed{keep}</think> I cannot say", None),
+        (r"<think>maybe \boxed{keep}", None),
         ("", None),
     ],
 )
 def test_a_judgement_is_the_last_box_after_the_thought(text, found):
     assert judgement(a_completion(text)) == found
+
+
+def test_a_thought_that_the_prompt_began_must_be_ended():
+    assert judgement(a_completion(r"maybe \boxed{keep}"), thought_open=True) is None
+    assert judgement(a_completion(r"so </think> \boxed{keep}"), thought_open=True) == "keep"
 
 
 def test_what_is_dropped_senseless_or_not_sampled_goes():
@@ -128,18 +134,21 @@ def test_a_judge_is_asked_once_greedily_and_with_its_own_words():
 def test_parts_take_what_lies_in_their_bands():
     """The same source, hard and easy; what is in no band and what is left over are told apart."""
     recipe = a_recipe(
-        {"name": "hard", "source": "x.jsonl", "low": 0.1, "high": 0.5, "count": 2},
-        {"name": "easy", "source": "x.jsonl", "low": 0.5, "high": 0.9},
+        {"name": "all", "source": "x.jsonl"},
+        parts=[
+            {"name": "hard", "of": "all", "low": 0.1, "high": 0.5, "count": 2},
+            {"name": "easy", "of": "all", "low": 0.5, "high": 0.9},
+        ],
         solve={"samples": 4},
     )
-    candidates = [a_candidate(number, source="hard") for number in range(8)]
+    candidates = [a_candidate(number) for number in range(8)]
     rates = {each.id: Rate(min(each.number, 4), 4) for each in candidates}
-    rates["hard/7"] = Rate(1, 4)
+    rates["all/7"] = Rate(1, 4)
     mixture = mix(recipe, candidates, rates)
     parts = {each.candidate.id: each.part for each in mixture.chosen}
     assert list(parts.values()).count("hard") == 2
-    assert set(parts) - {name for name in parts if parts[name] == "hard"} <= {"hard/2", "hard/3"}
+    assert set(parts) - {name for name in parts if parts[name] == "hard"} <= {"all/2", "all/3"}
     others = not_chosen(recipe, candidates, rates, mixture)
     reasons = {name: why.reason for name, why in others.items()}
-    assert reasons["hard/0"] == reasons["hard/4"] == "its pass rate is in no part's band"
+    assert reasons["all/0"] == reasons["all/4"] == "its pass rate is in no part's band"
     assert set(reasons) | set(parts) == {each.id for each in candidates}

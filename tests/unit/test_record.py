@@ -57,7 +57,7 @@ ORIGINS = st.builds(
     oldest=POLICIES, newest=POLICIES, staleness=NUMBERS,
 )  # fmt: skip
 ANY_LINE = st.one_of(
-    lines_of(LifeLine),
+    lines_of(LifeLine, problems=st.none() | NUMBERS),
     lines_of(StepLine),
     lines_of(SkippedLine, loss=st.none() | FINITE, grad_norm=st.none() | FINITE),
     lines_of(EvaluationLine, mode=st.sampled_from(["sampled", "greedy"]), standard_error=MAYBE),
@@ -75,7 +75,7 @@ def test_what_is_written_is_what_is_read(line):
 
 
 KEYS = {
-    LifeLine: "kind time incarnation version",
+    LifeLine: "kind time incarnation version problems too_long",
     StepLine: "kind time version incarnation reward components accuracy completion_tokens "
     "truncated staleness_max staleness_mean completions lr loss grad_norm entropy mismatch_kl "
     "log_ratio_mean log_ratio_max ratio_max clipped clipped_positive clipped_negative outside ess "

@@ -9,6 +9,7 @@ from openrs_core.ledger import Issued, Policy
 from openrs_core.recipe.file import load
 from openrs_core.record.lines import Spent
 from openrs_core.record.reader import read_record
+from services.issuing.problems import Problems
 from services.learner.admission import Collected
 from services.learner.algorithm.outcome import outcome
 from services.learner.algorithm.schedule import learning_rate
@@ -35,6 +36,13 @@ def recorded(tmp_path):
     Recorder(tmp_path, RECIPE).step(MADE, [collected], step_stats(), tally.scored(), spent)
     [line] = read_record(tmp_path).steps
     return line
+
+
+def test_a_life_says_how_many_problems_it_trains_on(tmp_path):
+    Recorder(tmp_path, RECIPE, Problems([], 0, too_long=3)).life(Policy(1, 0))
+    Recorder(tmp_path, RECIPE).life(Policy(2, 0))
+    found = [(life.problems, life.too_long) for life in read_record(tmp_path).lives]
+    assert found == [(0, 3), (None, 0)]
 
 
 def test_a_completion_that_could_not_be_verified_is_in_no_mean_of_rewards(recorded):

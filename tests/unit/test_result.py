@@ -189,8 +189,8 @@ def test_the_report_says_what_a_reader_needs(tmp_path):
 
 def test_the_columns_are_those_that_were_agreed():
     assert list(Sample.__dataclass_fields__) == [
-        "set", "problem_id", "sample", "seed", "correct", "harness_correct", "verdict", "answer",
-        "tokens", "truncated", "text",
+        "set", "problem_id", "problem", "reference", "sample", "seed", "correct",
+        "harness_correct", "verdict", "answer", "tokens", "truncated", "text",
     ]  # fmt: skip
     assert list(Model.model_fields) == ["name", "digest", "dtype"]
     assert list(Protocol.model_fields) == [
