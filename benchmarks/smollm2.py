@@ -53,7 +53,8 @@ def _asked(words: Path, evaluation: Path) -> list[str]:
     """How both evaluations are made."""
     return [
         "--recipe", str(RECIPE), "--benchmarks", "held_out", "--data-dir", str(words),
-        "--samples", str(SAMPLES), "--evals", str(evaluation.parent), "--run", evaluation.name,
+        "--samples", str(SAMPLES), "--samplers", "2",
+        "--evals", str(evaluation.parent), "--run", evaluation.name,
     ]  # fmt: skip
 
 

@@ -47,13 +47,13 @@ class Story:
 
 
 def _added(draw: random.Random) -> Numbers:
-    return draw.randint(2, 12), draw.randint(2, 12), draw.randint(2, 4)
+    return draw.randint(2, 10), draw.randint(2, 10), draw.randint(2, 3)
 
 
 def _taken(draw: random.Random) -> Numbers:
-    first = draw.randint(6, 20)
-    second = draw.randint(2, first - 4)
-    return first, second, draw.randint(2, first - second - 1)
+    first = draw.randint(6, 12)
+    second = draw.randint(2, first - 3)
+    return first, second, draw.randint(1, first - second - 1)
 
 
 def _times(draw: random.Random) -> Numbers:
