@@ -83,8 +83,9 @@ def test_an_evaluation_leaves_figures_with_intervals_a_table_pictures_and_a_row_
 def test_whatever_is_killed_in_the_middle_the_result_is_the_same_byte_for_byte(
     benchmarks, undisturbed, tmp_path
 ):
+    """Nor does it matter how many samplers there are."""
     log = tmp_path / "eval.log"
-    process = start(log, *arguments(benchmarks, tmp_path, "killed"))
+    process = start(log, *arguments(benchmarks, tmp_path, "killed", "--samplers", "2"))
     directory = tmp_path / "killed"
     for role in ("sampler", "scorer", "evaluator", "redis"):
         before = kept(directory)
