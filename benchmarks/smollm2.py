@@ -12,6 +12,7 @@ anything about how to get the last point out of the model. It is to be small, an
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,7 @@ def _made(result: Path, command: list[str]) -> int:
         command = [*command, "--resume"]
     _say(f"openrs {' '.join(command)}")
     begun = time.monotonic()
+    signal.signal(signal.SIGINT, lambda *_: None)  # the step has it too, and stops in order
     code = subprocess.run(_openrs(*command), stdout=subprocess.DEVNULL, check=False).returncode
     _say(f"{time.monotonic() - begun:.0f} s, exit code {code}")
     return code
