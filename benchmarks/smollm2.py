@@ -12,16 +12,19 @@ anything about how to get the last point out of the model. It is to be small, an
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import get_args
 
 from openrs_core.record.directory import SUMMARY
-from services.evaluator.result import RESULT
+from services.evaluator.result import RESULT, read_result
 from tests.smollm2 import ensure_smollm2
-from tests.word_problems import Split, write_problems
+from tests.word_problems import Kind, Split, write_problems
 
 RECIPE = Path("recipes/smollm2.toml")
 COUNTS: dict[Split, int] = {"train": 4000, "held_out": 200}
@@ -31,9 +34,9 @@ SAMPLES = 4
 
 def main(seed: int, directory: Path, overrides: Sequence[str]) -> int:
     """All steps; 0 when the model is better afterwards."""
-    model, words = ensure_smollm2(), directory / "words"
-    write_problems(words, seed, COUNTS)
     name, runs, evals = f"smollm2-{seed}", directory / "runs", directory / "evals"
+    model, words = ensure_smollm2(), directory / f"words-{seed}"
+    write_problems(words, seed, COUNTS)
     data = [f"data.{split}={words / split}.jsonl" for split in COUNTS]
     values = [f"model.path={model}", f"seed={seed}", *data, *overrides]
     ours = [word for value in values for word in ("--set", value)]
@@ -46,7 +49,20 @@ def main(seed: int, directory: Path, overrides: Sequence[str]) -> int:
     for result, command in steps:
         if code := _made(result, command):
             return code
+    for line in by_kind(words, before, after):
+        _say(line)
     return _judged(before, after)
+
+
+def by_kind(words: Path, before: Path, after: Path) -> Iterator[str]:
+    """Accuracy before and after, of the problems of each kind."""
+    rows = [json.loads(line) for line in (words / "held_out.jsonl").read_text().splitlines()]
+    kinds = [row["kind"] for row in rows]  # in the order of the file, as the results
+    results = [read_result(each).sets[0].by_problem for each in (before, after)]
+    for kind in get_args(Kind):
+        chosen = [[p for p, k in zip(r, kinds, strict=True) if k == kind] for r in results]
+        shares = [100 * fmean(p.correct / p.samples for p in each) for each in chosen]
+        yield f"{kind}: {shares[0]:.1f} to {shares[1]:.1f} % ({len(chosen[0])} problems)"
 
 
 def _asked(words: Path, evaluation: Path) -> list[str]:
@@ -67,6 +83,7 @@ def _made(result: Path, command: list[str]) -> int:
         command = [*command, "--resume"]
     _say(f"openrs {' '.join(command)}")
     begun = time.monotonic()
+    signal.signal(signal.SIGINT, lambda *_: None)  # the step has it too, and stops in order
     code = subprocess.run(_openrs(*command), stdout=subprocess.DEVNULL, check=False).returncode
     _say(f"{time.monotonic() - begun:.0f} s, exit code {code}")
     return code

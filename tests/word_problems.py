@@ -17,6 +17,9 @@ from typing import Literal
 
 Split = Literal["train", "held_out"]
 
+Kind = Literal["sum", "difference", "product", "two"]
+"""Of operation; `two`: two operations, one after the other."""
+
 HELD_OUT_OF = 5
 """One in so many sums is held out."""
 
@@ -44,6 +47,7 @@ class Story:
     answer: Callable[[int, int, int], int]
     numbers: Callable[[random.Random], Numbers]
     """Drawn so that every result on the way is above 0."""
+    kind: Kind
 
 
 def _added(draw: random.Random) -> Numbers:
@@ -61,9 +65,9 @@ def _times(draw: random.Random) -> Numbers:
 
 
 _SUM, _REST, _PRODUCT = (
-    (lambda a, b, _: a + b, _added),
-    (lambda a, b, _: a - b, _taken),
-    (lambda a, b, _: a * b, _times),
+    (lambda a, b, _: a + b, _added, "sum"),
+    (lambda a, b, _: a - b, _taken, "difference"),
+    (lambda a, b, _: a * b, _times, "product"),
 )
 _NOW, _LEFT = (
     " How many {things} does {name} have now?",
@@ -94,9 +98,9 @@ STORIES = (
     Story("{a} friends have {b} {things} each. How many {things} do they have together?",
           *_PRODUCT),
     Story("{name} has {a} {things}. {pronoun} finds {b} more and gives {c} to {friend}." + _NOW,
-          lambda a, b, c: a + b - c, _added),
+          lambda a, b, c: a + b - c, _added, "two"),
     Story("{name} has {a} {things}. {pronoun} loses {b} and gives {c} to {friend}." + _LEFT,
-          lambda a, b, c: a - b - c, _taken),
+          lambda a, b, c: a - b - c, _taken, "two"),
 )  # fmt: skip
 
 
@@ -107,6 +111,11 @@ class WordProblem:
     story: int
     problem: str
     answer: str
+
+    @property
+    def kind(self) -> Kind:
+        """Of operation."""
+        return STORIES[self.story].kind
 
 
 def problems(split: Split, seed: int) -> Iterator[WordProblem]:
@@ -124,18 +133,18 @@ def problems(split: Split, seed: int) -> Iterator[WordProblem]:
 
 
 def write_problems(directory: Path, seed: int, counts: Mapping[Split, int]) -> None:
-    """So many of each split, as SPLIT.jsonl with `id`, `problem` and `answer`."""
+    """So many of each split, as SPLIT.jsonl with `id`, `problem`, `answer` and `kind`."""
     directory.mkdir(parents=True, exist_ok=True)
     for split, count in counts.items():
         rows = [
-            {"id": f"{split}/{number}", "problem": each.problem, "answer": each.answer}
-            for number, each in enumerate(islice(problems(split, seed), count))
+            {"id": f"{split}/{number}", "problem": p.problem, "answer": p.answer, "kind": p.kind}
+            for number, p in enumerate(islice(problems(split, seed), count))
         ]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (directory / f"{split}.jsonl").write_text(text)
 
 
-def _split(story: int, numbers: tuple[int, int, int]) -> Split:
+def _split(story: int, numbers: Numbers) -> Split:
     used = [
         str(n)
         for n, letter in zip(numbers, "abc", strict=True)
@@ -145,7 +154,7 @@ def _split(story: int, numbers: tuple[int, int, int]) -> Split:
     return "held_out" if checksum % HELD_OUT_OF == 0 else "train"
 
 
-def _tell(number: int, numbers: tuple[int, int, int], draw: random.Random) -> WordProblem:
+def _tell(number: int, numbers: Numbers, draw: random.Random) -> WordProblem:
     (name, pronoun), (friend, _) = draw.sample(NAMES, 2)
     story, (a, b, c) = STORIES[number], numbers
     text = story.text.format(
