@@ -8,7 +8,6 @@ no weights sent.
 """
 
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -114,9 +113,10 @@ def _begin_life(
     record = read_record(directory)
     last = record.last_incarnation
     incarnation = when_there_is_room(lambda: next_incarnation(client, run, after=last), stop)
-    RecordWriter(directory).add(LifeLine(incarnation=incarnation, version=0))
-    begun = record.lives[0].time if record.lives else time.time()
-    return Policy(incarnation, 0), begun
+    line = LifeLine(incarnation=incarnation, version=0)
+    RecordWriter(directory).add(line)
+    first = record.lives[0] if record.lives else line
+    return Policy(incarnation, 0), first.time
 
 
 def _publish(publisher: Publisher, policy: Policy, model: str, dtype: str) -> str:

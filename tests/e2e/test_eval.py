@@ -83,8 +83,9 @@ def test_an_evaluation_leaves_figures_with_intervals_a_table_pictures_and_a_row_
 def test_whatever_is_killed_in_the_middle_the_result_is_the_same_byte_for_byte(
     benchmarks, undisturbed, tmp_path
 ):
+    """Nor does it matter how many samplers there are."""
     log = tmp_path / "eval.log"
-    process = start(log, *arguments(benchmarks, tmp_path, "killed"))
+    process = start(log, *arguments(benchmarks, tmp_path, "killed", "--samplers", "2"))
     directory = tmp_path / "killed"
     for role in ("sampler", "scorer", "evaluator", "redis"):
         before = kept(directory)
@@ -95,6 +96,8 @@ def test_whatever_is_killed_in_the_middle_the_result_is_the_same_byte_for_byte(
     assert log.read_text().count("was killed by SIGKILL: starting it again") == 4
     for name in ("result.json", "result.md", "samples.parquet", "accuracy.png"):
         assert (directory / name).read_bytes() == (undisturbed / name).read_bytes(), name
+    said = (directory / "logs" / "evaluator.log").read_text()
+    assert "buried" not in said, "a later life takes what an earlier one asked for"
     wait_until(lambda: not showing(tmp_path), "everything to end", seconds=15)
 
 
@@ -115,6 +118,8 @@ def test_an_evaluation_that_was_stopped_goes_on_and_a_finished_one_does_not(
     assert f"openrs eval --run stopped --evals {tmp_path} --resume" in log.read_text()
     found = subprocess.run(command(*again), capture_output=True, text=True, cwd=ROOT)
     assert found.returncode == 0, found.stderr
+    said = (tmp_path / "stopped" / "logs" / "evaluator.log").read_text()
+    assert "buried" not in said, "a later life takes what an earlier one asked for"
     ours, theirs = (d / "result.json" for d in (tmp_path / "stopped", undisturbed))
     assert ours.read_bytes() == theirs.read_bytes()
     once_more = subprocess.run(command(*again), capture_output=True, text=True, cwd=ROOT)
