@@ -19,14 +19,7 @@ def write_toy(directory: Path, seed: int) -> Iterator[str]:
     """
     if directory.exists():
         raise RunError(f"directory {directory} exists; give one that does not")
-    recipe = RingRecipe.model_validate(
-        {
-            "name": "toy",
-            "seed": seed,
-            "model": {"path": "toy"},
-            "data": {"train": "toy"},
-        }
-    )
+    recipe = RingRecipe.model_validate({"name": "toy", "seed": seed, "model": {"path": "toy"}})
     source = ensure_toy(recipe)
     directory.mkdir(parents=True)
     shutil.copytree(source, directory / "model")
