@@ -16,7 +16,7 @@ from tests.processes import playing, showing
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 SIX = ("aime24", "aime25", "amc23", "math500", "minerva", "olympiadbench")
-EACH, SAMPLES = 12, 8
+EACH, SAMPLES = 12, 32
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def undisturbed(benchmarks, tmp_path_factory) -> Path:
     assert found.returncode == 0, found.stderr
     said = json.loads(found.stdout)
     assert set(said["accuracy"]) == set(SIX)
-    assert "| olympiadbench | 12 x 8 |" in found.stderr
+    assert "| olympiadbench | 12 x 32 |" in found.stderr
     return evals / "calm"
 
 
@@ -66,7 +66,7 @@ def test_an_evaluation_leaves_figures_with_intervals_a_table_pictures_and_a_row_
     for each in result.sets:
         assert (each.problems, each.samples, each.failed) == (EACH, SAMPLES, 0)
         assert each.accuracy.low < each.accuracy.value < each.accuracy.high
-        assert each.pass_at["1"] <= each.pass_at["8"]
+        assert each.pass_at["1"] <= each.pass_at["32"]
     rows = list(read_samples(undisturbed / "samples.parquet"))
     assert len(rows) == len(SIX) * EACH * SAMPLES
     assert len({(row.set, row.problem_id, row.sample) for row in rows}) == len(rows)
