@@ -36,11 +36,13 @@ def benchmarks(tmp_path_factory) -> Path:
 
 
 def arguments(benchmarks: Path, evals: Path, run: str, *more: str) -> list[str]:
-    """An evaluation of the toy that takes some seconds beside its loading."""
+    """An evaluation of the toy that takes some seconds beside its loading, and stands still soon
+    while its evaluator is away."""
     return [
         "eval", "toy", "--recipe", str(TOY), "--data-dir", str(benchmarks), "--samples",
         str(SAMPLES), "--scoring", "harness", "--evals", str(evals), "--run", run,
-        "--set", "sampler.max_sequences=8", "--set", "redelivery_seconds=5", *more,
+        "--set", "sampler.max_sequences=8", "--set", "redelivery_seconds=5",
+        "--set", "eval.in_flight=256", *more,
     ]  # fmt: skip
 
 
