@@ -4,18 +4,25 @@ Sources are read, sifted and mixed into parts. What a model is
 asked (`curate.judge`, `curate.solve`) goes through the ring; without either, no ring is started.
 """
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from openrs_core.recipe.data import PROBLEM, Checked
 from openrs_core.recipe.model import ModelSection
 from openrs_core.recipe.ring import RingRecipe
-from openrs_core.recipe.section import Count, NotNegative, PositiveInt, Section, Share
+from openrs_core.recipe.section import (
+    Count,
+    Name,
+    Named,
+    NotNegative,
+    PositiveInt,
+    Section,
+    Share,
+    TopP,
+    refuse_double,
+)
 from openrs_core.wire.fields import MAX_GROUP_SIZE
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
-TopP = Annotated[float, Field(gt=0, le=1)]
 
 Rule = Literal[
     "short", "long", "several_parts", "several_questions", "proof", "figure", "link",
@@ -36,14 +43,6 @@ JUDGE = (
     "is damaged. Do not solve it.\n\nProblem:\n{problem}\n\nThink briefly, then answer with "
     "\\boxed{keep} or \\boxed{drop}."
 )
-
-
-class Named(Protocol):
-    """What has a name."""
-
-    @property
-    def name(self) -> str:
-        """Of its own."""
 
 
 class SourceColumns(Section):
@@ -183,9 +182,7 @@ class CurateSection(Section):
     @classmethod
     def _apart(cls, named: tuple[Named, ...]) -> tuple[Named, ...]:
         """Refuse two of one name."""
-        names = [each.name for each in named]
-        if double := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two are called {double[0]!r}; give each a name of its own")
+        refuse_double(named, "two")
         return named
 
     @model_validator(mode="after")

@@ -9,7 +9,15 @@ from pydantic import Field, field_validator, model_validator
 
 from openrs_core.recipe.data import Checked
 from openrs_core.recipe.ring import RingRecipe
-from openrs_core.recipe.section import Count, NotNegative, PositiveInt, Section
+from openrs_core.recipe.section import (
+    Count,
+    Name,
+    NotNegative,
+    PositiveInt,
+    Section,
+    TopP,
+    refuse_double,
+)
 from openrs_core.wire.fields import MAX_GROUP_SIZE
 
 Scoring = Literal["openrs", "harness"]
@@ -18,7 +26,7 @@ Scoring = Literal["openrs", "harness"]
 class EvalSet(Section):
     """Some problems, and the name of the result on them."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+    name: Name
     """Lower-case letters, digits, `-`, `_` and `.`."""
     source: Checked
     """A file, a hub data set or `toy`, as `data.held_out` of a training recipe."""
@@ -41,7 +49,7 @@ class EvalSection(Section):
     """Which random numbers they are drawn with: the same ones for the same seed and problem."""
     temperature: NotNegative = 0.6
     """0 is greedy; then one sample says all there is."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    top_p: TopP = 0.95
     """Tokens are drawn from the likeliest ones that have this share of the probability."""
     protocol: str = ""
     """Name of the settings this was made of, for the reader; empty: the user's own."""
@@ -63,9 +71,7 @@ class EvalSection(Section):
     @classmethod
     def _apart(cls, sets: tuple[EvalSet, ...]) -> tuple[EvalSet, ...]:
         """Refuse two sets of one name."""
-        names = [each.name for each in sets]
-        if double := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two sets are called {double[0]!r}; give each a name of its own")
+        refuse_double(sets, "two sets")
         return sets
 
 

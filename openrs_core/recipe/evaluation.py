@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from openrs_core.recipe.data import CheckedOrEmpty
-from openrs_core.recipe.section import Positive, PositiveInt, Section
+from openrs_core.recipe.section import Name, Positive, PositiveInt, Section, TopP, refuse_double
 from openrs_core.wire.fields import MAX_GROUP_SIZE, MAX_TOKENS
 
 HELD_OUT = "held_out"
@@ -21,7 +21,7 @@ class Questions(Section):
     """Completions per problem of the sampled evaluation."""
     temperature: Positive = 1.0
     """Of the sampled evaluation."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_p: TopP = 1.0
     """Of the sampled evaluation: drawn from the likeliest tokens that have this share together."""
     max_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] = 0
     """Longest completion; may be longer than in training. 0: `sampler.max_tokens`."""
@@ -32,7 +32,7 @@ class Questions(Section):
 class EvaluationSet(Questions):
     """Some held-out problems with a result of their own."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+    name: Name
     """Lower-case letters, digits, `-`, `_` and `.`."""
     source: CheckedOrEmpty = ""
     """Its problems, in one of the forms of `data.held_out`; empty: those of `data.held_out`."""
@@ -63,9 +63,7 @@ class EvaluationSection(Questions):
     @classmethod
     def _apart(cls, sets: tuple[EvaluationSet, ...]) -> tuple[EvaluationSet, ...]:
         """Refuse two sets of one name."""
-        names = [each.name for each in sets]
-        if double := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two sets are called {double[0]!r}; give each a name of its own")
+        refuse_double(sets, "two sets")
         return sets
 
     def sets_of(self, held_out: str) -> tuple[EvaluationSet, ...]:

@@ -13,14 +13,14 @@ from openrs_core.recipe.data import PromptSection
 from openrs_core.recipe.model import ModelSection
 from openrs_core.recipe.sampler import SamplerSection
 from openrs_core.recipe.scorer import ScorerSection
-from openrs_core.recipe.section import Count, Section
+from openrs_core.recipe.section import Count, Name, Section
 from openrs_core.recipe.toy import ToySection
 
 
 class RingRecipe(Section):
     """Everything that decides what goes round in a ring, whoever its client is."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+    name: Name
     """Lower-case letters, digits, `-`, `_` and `.`; run ids begin with it."""
     seed: Count = 0
     """Of the data order, the sampler and the toy model."""

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from services.cli.options import Overrides, RecipeArgument, Strict, redis_option, values
+from services.cli.options import (
+    Overrides,
+    RecipeArgument,
+    Restarts,
+    Samplers,
+    Scorers,
+    Strict,
+    redis_option,
+    values,
+)
 
 
 def curate(
@@ -19,14 +28,12 @@ def curate(
         Path, typer.Option(envvar="OPENRS_CURATED", help="Where data sets are kept.")
     ] = Path("curated"),
     redis: Annotated[str | None, redis_option("Use this Redis; default: start one.")] = None,
-    samplers: Annotated[int, typer.Option(min=1, help="How many samplers.")] = 1,
-    scorers: Annotated[int, typer.Option(min=1, help="How many scorers.")] = 1,
+    samplers: Samplers = 1,
+    scorers: Scorers = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the data set that was begun.")
     ] = False,
-    restarts: Annotated[
-        int, typer.Option(min=0, help="Most restarts of one process within ten minutes.")
-    ] = 10,
+    restarts: Restarts = 10,
     strict: Strict = False,
     overrides: Overrides = None,
 ) -> None:
