@@ -6,7 +6,7 @@ candidates alone, so a life that begins anew asks for the same.
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from openrs_core.recipe.curate import CurateRecipe
@@ -14,8 +14,9 @@ from openrs_core.recipe.data import PromptSection
 from openrs_core.wire.messages import Prompt, Sampling
 from services.curator.candidates import Candidate
 from services.curator.funnel import Why
+from services.issuing.problems import Problem
 from services.issuing.rendering import Renderer, Tokenizer
-from services.issuing.seat import FIRST_LIFE
+from services.issuing.survey import survey_prompt
 
 Stage = Literal["judge", "solve"]
 
@@ -49,30 +50,17 @@ class Question:
         """A prompt for each; `begun`: when the curation was, Unix time."""
         for position, candidate in enumerate(candidates):
             group_id = self.group_id(candidate)
-            yield Prompt(
-                group_id=group_id,
+            problem = Problem(
                 prompt_id=group_id,
-                position=position,
-                purpose="eval",
-                incarnation=FIRST_LIFE,
-                issued_version=0,
-                issued_at=begun,
+                text=candidate.problem,
                 token_ids=self.renderer.tokens(candidate.problem),
-                thought_open=self.renderer.thought_open,
-                problem=candidate.problem,
                 answer=KEEP if self.stage == "judge" else candidate.answer,
-                sampling=self._seeded(group_id),
+                thought_open=self.renderer.thought_open,
             )
+            yield survey_prompt(problem, group_id, position, begun, self._seeded(group_id))
 
     def _seeded(self, group_id: str) -> Sampling:
-        rules = self.sampling
-        return Sampling(
-            temperature=rules.temperature,
-            max_tokens=rules.max_tokens,
-            group_size=rules.group_size,
-            top_p=rules.top_p,
-            seed=zlib.crc32(f"{self.seed}/{group_id}".encode()),
-        )
+        return replace(self.sampling, seed=zlib.crc32(f"{self.seed}/{group_id}".encode()))
 
 
 def judging(recipe: CurateRecipe, tokenizer: Tokenizer) -> Question:

@@ -15,8 +15,8 @@ from openrs_core.recipe.eval import EvalRecipe, EvalSet
 from openrs_core.wire.messages import Prompt, Sampling
 from services.issuing.problems import Problem, read_problems
 from services.issuing.rendering import Renderer, Tokenizer
-from services.issuing.seat import FIRST_LIFE
 from services.issuing.sources import Named
+from services.issuing.survey import survey_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +102,12 @@ def seed_of(recipe: EvalRecipe, suite: str, prompt_id: str) -> int:
 
 def prompt(share: Share, recipe: EvalRecipe, begun: float) -> Prompt:
     """What a share is asked with; `begun`: when the evaluation was, in Unix time."""
-    problem, rules = share.problem, recipe.eval
-    return Prompt(
-        group_id=share.group_id,
-        prompt_id=problem.prompt_id,
-        position=share.position,
-        purpose="eval",
-        incarnation=FIRST_LIFE,
-        issued_version=0,
-        issued_at=begun,
-        token_ids=problem.token_ids,
-        thought_open=problem.thought_open,
-        problem=problem.text,
-        answer=problem.answer,
-        sampling=Sampling(
-            temperature=rules.temperature,
-            max_tokens=recipe.sampler.max_tokens,
-            group_size=share.count,
-            top_p=rules.top_p,
-            seed=seed_of(recipe, share.suite, problem.prompt_id) + share.first,
-        ),
+    rules = recipe.eval
+    sampling = Sampling(
+        temperature=rules.temperature,
+        max_tokens=recipe.sampler.max_tokens,
+        group_size=share.count,
+        top_p=rules.top_p,
+        seed=seed_of(recipe, share.suite, share.problem.prompt_id) + share.first,
     )
+    return survey_prompt(share.problem, share.group_id, share.position, begun, sampling)

@@ -10,7 +10,7 @@ import logging
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Literal
 
@@ -156,11 +156,7 @@ class Evaluation:
         self, part: _Part, number: int, problem: Problem, policy: Policy, now: float
     ) -> Prompt:
         version = f"{policy.incarnation}.{policy.version}"
-        sampling = Sampling(
-            temperature=part.sampling.temperature, max_tokens=part.sampling.max_tokens,
-            group_size=part.sampling.group_size, top_p=part.sampling.top_p,
-            seed=_seed(self._recipe.seed, part.set, problem),
-        )  # fmt: skip
+        sampling = replace(part.sampling, seed=_seed(self._recipe.seed, part.set, problem))
         return Prompt(
             group_id=f"eval.{version}.{_key(part)}.{number}", prompt_id=problem.prompt_id,
             position=number, purpose="eval", incarnation=policy.incarnation,

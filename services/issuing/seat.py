@@ -38,9 +38,6 @@ from services.model.tokenizer import tokenizer_of
 
 JOURNAL = "groups.bin"
 
-FIRST_LIFE = 1
-"""Every life asks as the first one did, as the policy is the same in all of them."""
-
 SNAPSHOT_EVERY = 1
 """Versions between whole copies of the weights; there is one version."""
 

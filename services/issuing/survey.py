@@ -20,8 +20,9 @@ from openrs_core.record.rollouts import Journal
 from openrs_core.record.writer import RecordWriter
 from openrs_core.ring.connection import BLOCK_SECONDS
 from openrs_core.ring.lease import Lease
-from openrs_core.wire.messages import Prompt, ScoredGroup
+from openrs_core.wire.messages import Prompt, Sampling, ScoredGroup
 from services.issuing.issuer import Issuer
+from services.issuing.problems import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,22 @@ LINE_SECONDS = 1.0
 
 MOST_RETRIES = 2
 """How often a group is asked again that could not be sampled, or not be verified."""
+
+
+FIRST_LIFE = 1
+"""Every life asks as the first one did, as the policy is the same in all of them."""
+
+
+def survey_prompt(
+    problem: Problem, group_id: str, position: int, begun: float, sampling: Sampling
+) -> Prompt:
+    """One prompt of a survey that began at this Unix time, the same in every life."""
+    return Prompt(
+        group_id=group_id, prompt_id=problem.prompt_id, position=position, purpose="eval",
+        incarnation=FIRST_LIFE, issued_version=0, issued_at=begun, token_ids=problem.token_ids,
+        thought_open=problem.thought_open, problem=problem.text, answer=problem.answer,
+        sampling=sampling,
+    )  # fmt: skip
 
 
 @dataclass(kw_only=True, slots=True)
